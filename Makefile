@@ -1,0 +1,52 @@
+# Everything a developer runs. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := $(CURDIR)/bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PKGS := ./...
+
+# Pinned tools, built from source into bin/ so that nothing on the machine decides.
+GOLANGCI_LINT_VERSION := v2.7.2
+GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+
+FUZZTIME ?= 30s
+
+.PHONY: help build demo test lint bench cover fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/rkepatch
+	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/rkepatch .
+
+demo: build ## the whole road against a simulated Rancher, in under two minutes
+	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
+	./fixtures/demo.sh $(BIN)
+
+test: ## all tests under the race detector
+	go test -race -timeout 10m $(PKGS)
+
+lint: $(GOLANGCI_LINT) ## gofmt, vet, staticcheck and the import arrows of the design
+	$(GOLANGCI_LINT) run $(PKGS)
+	go mod verify
+
+bench: build ## speed and memory, as ratios from one run; writes docs/benchmarks.md
+	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
+	go run ./fixtures/bench -bin $(BIN) -out docs/benchmarks.md
+
+cover: ## statement coverage of the packages; rancher and rkeconfig must hold 90 %
+	go test -coverprofile=coverage.out -coverpkg=./rancher/...,./rkeconfig/...,./internal/... $(PKGS)
+	go tool cover -func=coverage.out | tail -n 1
+	./fixtures/coverage.sh rancher rkeconfig
+
+fuzz: ## every fuzz target for FUZZTIME (default 30s)
+	./fixtures/fuzz.sh $(FUZZTIME)
+
+clean: ## remove what the other targets made
+	rm -rf $(BIN) coverage.out
+
+$(GOLANGCI_LINT):
+	GOBIN=$(BIN)/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/tools/golangci-lint $@

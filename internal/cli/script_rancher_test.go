@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"rkepatch/fixtures/simrancher"
+)
+
+// rancherCommand is the script command "rancher"; TestScripts says what it can.
+func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: rancher WHAT [args...]")
+	}
+	sim := ts.Value("sim").(*simrancher.Server)
+	what, rest := args[0], args[1:]
+	arg := func(i int) string {
+		if i >= len(rest) {
+			ts.Fatalf("rancher %s: too few arguments", what)
+		}
+		return rest[i]
+	}
+	switch what {
+	case "tls":
+		server := httptest.NewTLSServer(sim)
+		ts.Defer(server.Close)
+		ts.Setenv("RANCHER_URL", server.URL)
+		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+		ts.Check(os.WriteFile(ts.MkAbs("ca.pem"), ca, 0o600))
+	case "keys":
+		access, secret, _ := strings.Cut(simrancher.AdminToken, ":")
+		ts.Setenv("RANCHER_ACCESS_KEY", access)
+		ts.Setenv("RANCHER_SECRET_KEY", secret)
+	case "fail":
+		sim.Script(arg(0), simrancher.Fail{Message: arg(1)})
+	case "hang":
+		sim.Script(arg(0), simrancher.Hang{})
+	case "stuck":
+		sim.Script(arg(0), simrancher.WorkerStuck{Node: arg(1)})
+	case "edit":
+		sim.Edit(arg(0), func(object map[string]any) {
+			kubelet := storedKubelet(object)
+			extra, _ := kubelet["extraArgs"].(map[string]any)
+			if extra == nil {
+				extra = map[string]any{}
+				kubelet["extraArgs"] = extra
+			}
+			extra[arg(1)] = arg(2)
+		})
+	case "puts":
+		n := 0
+		for _, r := range sim.Requests() {
+			if r.Method == "PUT" {
+				n++
+			}
+		}
+		if want, _ := strconv.Atoi(arg(0)); n != want {
+			ts.Fatalf("%d PUTs, want %d", n, want)
+		}
+	case "kubelet":
+		text, err := json.Marshal(storedKubelet(sim.Stored(arg(0))))
+		ts.Check(err)
+		if !strings.Contains(string(text), arg(1)) {
+			ts.Fatalf("the stored kubelet section is %s", text)
+		}
+	default:
+		ts.Fatalf("rancher cannot %s", what)
+	}
+}
+
+func storedKubelet(object map[string]any) map[string]any {
+	for _, key := range []string{"rancherKubernetesEngineConfig", "services", "kubelet"} {
+		object, _ = object[key].(map[string]any)
+	}
+	return object
+}

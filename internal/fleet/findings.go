@@ -1,0 +1,368 @@
+package fleet
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"rkepatch/internal/kubelet"
+	"rkepatch/rancher"
+	"rkepatch/rkeconfig"
+)
+
+// Finding is something about a cluster that the operator must know.
+type Finding = rkeconfig.Finding
+
+// The severities, so that callers need not import rkeconfig for them.
+const (
+	Info  = rkeconfig.Info
+	Warn  = rkeconfig.Warn
+	Block = rkeconfig.Block
+)
+
+// subject is one cluster under examination: what Rancher said of it and what
+// was read out of that.
+type subject struct {
+	cluster    *rancher.Cluster
+	doc        rkeconfig.Document
+	docErr     error
+	version    kubelet.Version
+	versionErr error
+	nodes      []*rancher.Node // only those that are not simply active
+	deprecated []string        // Kubernetes versions that Rancher refuses
+}
+
+// rule is one row of the table of findings. when gives the message, or "" when
+// the rule has nothing to say.
+type rule struct {
+	code     string
+	severity rkeconfig.Severity
+	meaning  string // for the catalogue
+	todo     string
+	when     func(*subject) string
+}
+
+// identityRules decide whether a cluster is one of ours at all. The first that
+// speaks is the only finding that the cluster gets.
+var identityRules = []rule{
+	{"not-rke1", Block, "the cluster is not an RKE1 cluster provisioned by Rancher",
+		"leave it out; RKE2 and K3s have their own credential provider settings", notRKE1},
+	{"config-not-understood", Block, "Rancher's answer holds no readable rancherKubernetesEngineConfig",
+		"look at the cluster in the Rancher UI; report it if it looks right there", configNotUnderstood},
+}
+
+// clusterRules are about the cluster as Rancher sees it: may it be changed, and
+// would a change go through. Order is the order in which they are shown.
+var clusterRules = []rule{
+	{"no-update-permission", Block, "the token may see the cluster but not change it",
+		"use a token of a cluster owner or an administrator", noUpdatePermission},
+	{"name-refused", Block, "Rancher refuses any update of a cluster whose name is not a DNS label",
+		"rename the cluster's display name in its custom resource first, or edit it in the UI", nameRefused},
+	{"template-cluster", Block, "the cluster comes from an RKE template: Rancher answers 200 to config edits and throws them away",
+		"change the template: create a revision with these settings and move the cluster to it", templateCluster},
+	{"template-revision-empty", Block, "an empty clusterTemplateRevisionId was stored once: Rancher refuses every update of this cluster",
+		"clear spec.clusterTemplateRevisionName in the cluster's custom resource", templateRevisionEmpty},
+	{"not-provisioned", Block, "the cluster never finished provisioning",
+		"finish or delete the cluster first", notProvisioned},
+	{"last-update-failed", Block, "the last reconcile of the cluster failed",
+		"mend the cause, wait until the cluster is active, plan again", lastUpdateFailed},
+	{"already-updating", Block, "Rancher is changing the cluster right now",
+		"wait until the cluster is active, plan again", alreadyUpdating},
+	{"cluster-unreachable", Block, "Rancher cannot reach the cluster",
+		"bring the cluster agent back (state must be active), plan again", unreachable},
+	{"state-not-understood", Block, "the cluster is in a state that this program does not know",
+		"look at the cluster in the Rancher UI; patch it once it is active", stateNotUnderstood},
+	{"secrets-not-migrated", Block, "Rancher has not moved the cluster's passwords into secrets yet: any update from an API client wipes them",
+		"wait for the migration, or save the cluster once in the Rancher UI with its passwords", secretsNotMigrated},
+	{"transient-flags", Block, "a restore or rotation request stands in the stored config: any update would trigger it again",
+		"let Rancher finish and clear it, or clear it in the custom resource", transientFlags},
+	{"version-not-understood", Block, "the Kubernetes version cannot be read",
+		"look at kubernetesVersion in the cluster's YAML", versionNotUnderstood},
+	{"deprecated-version", Block, "Rancher refuses updates of clusters on a Kubernetes version that it calls deprecated",
+		"remove the version from the setting k8s-versions-deprecated for the change, or upgrade Kubernetes first", deprecatedVersion},
+	{"nodes-not-ready", Block, "as many nodes are not Ready as the upgrade strategy allows to be unavailable: Rancher refuses the update",
+		"bring the nodes back or remove them, plan again", nodesNotReady},
+	{"nodes-perhaps-not-ready", Warn, "nodes are not Ready; whether Rancher refuses the update depends on a percentage of nodes",
+		"bring the nodes back or remove them before the change", nodesPerhapsNotReady},
+	{"nodes-cordoned", Warn, "the roll-out uncordons every node at its end, also those cordoned on purpose",
+		"note the nodes down and cordon them again afterwards", nodesCordoned},
+	{"cloud-provider-aws-refused", Block, "RKE refuses cloud provider aws from 1.27 on: the reconcile would fail",
+		"migrate to external-aws first", awsRefused},
+	{"cloud-provider-aws", Warn, "cloud provider aws blocks the upgrade to 1.27",
+		"migrate to external-aws before the upgrade; this patch does not touch it", awsWarned},
+	{"ecr-static-keys", Warn, "static ECR keys in private_registries serve RKE's own pulls and never fed the kubelet",
+		"give the provider its own credentials (instance role or kubelet extra_env); do not remove ecr_credential_plugin: while its secret exists, Rancher crashes on a config without it", ecrStaticKeys},
+	{"body-too-large", Block, "the config is larger than the 2 MiB that Rancher accepts",
+		"shrink the addons text", bodyTooLarge},
+}
+
+// Catalogue lists every finding that a plan can contain, in the order in which
+// they are looked for. docs/findings.md has a line for each.
+func Catalogue() []Finding {
+	var out []Finding
+	for _, r := range slices.Concat(identityRules, clusterRules) {
+		out = append(out, Finding{Code: r.code, Severity: r.severity, Message: r.meaning, Todo: r.todo})
+	}
+	out = append(out, rewritesFinding, pinsFinding)
+	for _, k := range rkeconfig.Findings {
+		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning})
+	}
+	g := WithProviderRules(ProviderPatch(kubelet.DefaultBinDir, kubelet.DefaultProviderConfig)).Groups[0]
+	return append(append(out, g.Half, g.Taken), fromKubelet(kubelet.Catalogue())...)
+}
+
+var (
+	rewritesFinding = Finding{Code: "rancher-rewrites", Severity: Info,
+		Message: "Rancher changes more by itself on any update of this cluster", Todo: "read it in the diff"}
+	pinsFinding = Finding{Code: "rancher-pinned", Severity: Info,
+		Message: "Rancher would change a setting by itself; the update writes today's value down so that it stays"}
+)
+
+func apply(rules []rule, s *subject, firstOnly bool) []Finding {
+	var out []Finding
+	for _, r := range rules {
+		if m := r.when(s); m != "" {
+			out = append(out, Finding{Code: r.code, Severity: r.severity, Message: m, Todo: r.todo})
+			if firstOnly {
+				break
+			}
+		}
+	}
+	return out
+}
+
+// fromKubelet turns what the kubelet makes of its flags into findings.
+func fromKubelet(remarks []kubelet.Remark) []Finding {
+	severity := map[kubelet.Level]rkeconfig.Severity{kubelet.Note: Info, kubelet.Caution: Warn, kubelet.Fatal: Block}
+	out := make([]Finding, len(remarks))
+	for i, r := range remarks {
+		out[i] = Finding{Code: r.Code, Severity: severity[r.Level], Message: r.Text, Todo: r.Todo}
+	}
+	return out
+}
+
+func notRKE1(s *subject) string {
+	switch d := s.cluster.Driver; {
+	case d == rancher.DriverRKE:
+		return ""
+	case s.cluster.Internal:
+		return "this is the cluster that Rancher itself runs on"
+	case d == "":
+		return "Rancher does not say yet what kind of cluster this is"
+	default:
+		return fmt.Sprintf("this is a cluster with driver %q, not RKE1", d)
+	}
+}
+
+func configNotUnderstood(s *subject) string {
+	if s.docErr != nil {
+		return s.docErr.Error()
+	}
+	return ""
+}
+
+func noUpdatePermission(s *subject) string {
+	if s.cluster.CanUpdate {
+		return ""
+	}
+	return "Rancher offers no update link for this cluster: the token may not change it"
+}
+
+func nameRefused(s *subject) string {
+	if len(validation.IsDNS1123Label(s.cluster.Name)) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the name %q is not a DNS label; Rancher answers 422 to every update", s.cluster.Name)
+}
+
+func templateCluster(s *subject) string {
+	if r := s.cluster.TemplateRevisionID; r != nil && *r != "" {
+		return fmt.Sprintf("the cluster comes from template revision %s; Rancher would answer 200 and keep the old config", *r)
+	}
+	return ""
+}
+
+func templateRevisionEmpty(s *subject) string {
+	if r := s.cluster.TemplateRevisionID; r != nil && *r == "" {
+		return "clusterTemplateRevisionId is stored as an empty string; Rancher answers 422 to every update"
+	}
+	return ""
+}
+
+func notProvisioned(s *subject) string {
+	if s.cluster.HasAppliedConfig && (s.cluster.Conditions.IsTrue("Provisioned") || s.cluster.Conditions.Status("Provisioned") != "") {
+		return ""
+	}
+	return "the cluster has never been provisioned: " + orElse(s.cluster.TransitioningMessage, "state "+s.cluster.State)
+}
+
+func lastUpdateFailed(s *subject) string {
+	if !s.cluster.HasAppliedConfig {
+		return ""
+	}
+	for _, t := range []string{"Updated", "Provisioned", "Upgraded"} {
+		if c, ok := s.cluster.Conditions.Get(t); ok && c.Status == "False" {
+			return fmt.Sprintf("the last reconcile failed: %s", orElse(c.Message, t+" is False"))
+		}
+	}
+	return ""
+}
+
+func alreadyUpdating(s *subject) string {
+	if !s.cluster.HasAppliedConfig {
+		return ""
+	}
+	for _, t := range []string{"Updated", "Provisioned", "Upgraded"} {
+		if s.cluster.Conditions.Status(t) == "Unknown" {
+			return fmt.Sprintf("Rancher is working on it: %s", orElse(s.cluster.TransitioningMessage, "state "+s.cluster.State))
+		}
+	}
+	return ""
+}
+
+func unreachable(s *subject) string {
+	for _, t := range []string{"Ready", "Connected"} {
+		if c, ok := s.cluster.Conditions.Get(t); ok && c.Status != "True" && s.cluster.HasAppliedConfig {
+			return fmt.Sprintf("Rancher has lost the cluster: %s", orElse(c.Message, t+" is "+c.Status))
+		}
+	}
+	return ""
+}
+
+// stateNotUnderstood is the net below the other rules about conditions: what
+// is not active and was not explained by them is not a pass.
+func stateNotUnderstood(s *subject) string {
+	if s.cluster.State == "active" {
+		return ""
+	}
+	for _, explain := range []func(*subject) string{notProvisioned, lastUpdateFailed, alreadyUpdating, unreachable} {
+		if explain(s) != "" {
+			return ""
+		}
+	}
+	return fmt.Sprintf("the cluster is in state %q: %s", s.cluster.State, orElse(s.cluster.TransitioningMessage, "Rancher gives no reason"))
+}
+
+// rancher v2.9.1 pkg/controllers/management/secretmigrator: until all three are
+// True, passwords still live in the spec and a GET hides them.
+func secretsNotMigrated(s *subject) string {
+	for _, t := range []string{"SecretsMigrated", "RKESecretsMigrated", "ACISecretsMigrated"} {
+		if !s.cluster.Conditions.IsTrue(t) {
+			return fmt.Sprintf("condition %s is not True; an update would wipe passwords that Rancher does not show", t)
+		}
+	}
+	return ""
+}
+
+func transientFlags(s *subject) string {
+	var set []string
+	for _, f := range []struct {
+		name string
+		path []string
+	}{
+		{"restore", []string{"restore", "restore"}},
+		{"rotateEncryptionKey", []string{"rotateEncryptionKey"}},
+		{"rotateCertificates", []string{"rotateCertificates"}},
+	} {
+		if v, ok := s.doc.Lookup(f.path...); ok && v != nil && v != false {
+			set = append(set, f.name)
+		}
+	}
+	if len(set) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s is set in the stored config; an update would set it off again", strings.Join(set, " and "))
+}
+
+func versionNotUnderstood(s *subject) string {
+	if s.versionErr == nil {
+		return ""
+	}
+	return s.versionErr.Error()
+}
+
+func deprecatedVersion(s *subject) string {
+	if v := s.doc.KubernetesVersion(); slices.Contains(s.deprecated, v) {
+		return fmt.Sprintf("Rancher has %s in its list of deprecated versions and refuses every update", v)
+	}
+	return ""
+}
+
+func nodesCordoned(s *subject) string {
+	var names []string
+	for _, n := range s.nodes {
+		if n.Unschedulable {
+			names = append(names, n.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("the roll-out will uncordon %s", enumerate(names))
+}
+
+func cloudProviderAWS(s *subject) string {
+	name, _ := s.doc.Lookup("cloudProvider", "name")
+	leftover, _ := s.doc.Lookup("cloudProvider", "awsCloudProvider")
+	switch {
+	case name == "aws":
+		return "cloud_provider is aws, which RKE refuses from Kubernetes 1.27 on"
+	case leftover != nil && name == "external-aws":
+		return "cloud_provider is external-aws but an awsCloudProvider object is left over: RKE takes that for aws, which it refuses from Kubernetes 1.27 on"
+	}
+	return ""
+}
+
+func awsRefused(s *subject) string {
+	if s.versionErr != nil || s.version.Before(1, 27) {
+		return ""
+	}
+	return cloudProviderAWS(s)
+}
+
+func awsWarned(s *subject) string {
+	if s.versionErr != nil || !s.version.Before(1, 27) {
+		return ""
+	}
+	return cloudProviderAWS(s)
+}
+
+func ecrStaticKeys(s *subject) string {
+	if s.cluster.ClusterSecrets["privateRegistryECRSecret"] != "" {
+		return "private_registries holds ECR keys (in a secret of Rancher's)"
+	}
+	registries, _ := s.doc.Lookup("privateRegistries")
+	list, _ := registries.([]any)
+	for _, r := range list {
+		m, _ := r.(map[string]any)
+		if plugin, ok := m["ecrCredentialPlugin"].(map[string]any); ok && plugin["awsAccessKeyId"] != nil {
+			return "private_registries holds ECR keys"
+		}
+	}
+	return ""
+}
+
+func bodyTooLarge(s *subject) string {
+	if n := len(s.cluster.Config); n > rancher.MaxBodyBytes {
+		return fmt.Sprintf("the config alone has %d bytes, Rancher accepts %d", n, rancher.MaxBodyBytes)
+	}
+	return ""
+}
+
+func orElse(s, other string) string {
+	if s != "" {
+		return s
+	}
+	return other
+}
+
+// enumerate names up to five things and counts the rest.
+func enumerate(names []string) string {
+	slices.Sort(names)
+	if len(names) <= 5 {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:5], ", "), len(names)-5)
+}

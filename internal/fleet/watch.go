@@ -1,0 +1,233 @@
+package fleet
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"rkepatch/rancher"
+	"rkepatch/rkeconfig"
+)
+
+// watch follows one cluster from its PUT to the end of the roll-out. It is a
+// pure state machine: observe is fed what the polls saw and says where the
+// cluster stands. docs/follow.md explains the signals; the source is rancher
+// v2.9.1 pkg/controllers/management/clusterprovisioner/provisioner.go:537-697
+// and pkg/rkeworker.
+type watch struct {
+	id, name string
+	kubelet  rkeconfig.Document // services.kubelet as stored by the PUT
+	flags    []string           // --k=v, what a worker's kubelet must be started with
+	since    time.Time
+	patience patience
+
+	before      signals
+	noticed     bool // Rancher was seen to react
+	failedTwice bool // a failure counts once it was seen in two polls
+}
+
+// patience are the times after which silence becomes an answer.
+type patience struct {
+	unnoticed time.Duration // Rancher shows no reaction to the PUT
+	total     time.Duration // the whole roll-out
+}
+
+// signals are the parts of a cluster that move when Rancher reacts.
+type signals struct {
+	applied     string
+	failed      bool
+	updated     rancher.Condition
+	provisioned string
+	nodeVersion int
+}
+
+// progress is where a cluster stands, in words, and whether it is over.
+type progress struct {
+	text  string
+	nodes bool // the nodes must be looked at to know more
+	done  bool
+	err   error // over, badly
+}
+
+// newWatch begins to follow cl, which is Rancher's answer to the PUT; before is
+// the cluster as it was read just ahead of it.
+func newWatch(before, cl *rancher.Cluster, patch rkeconfig.Patch, now time.Time, p patience) (*watch, error) {
+	doc, err := rkeconfig.ParseDocument(cl.Config)
+	if err != nil {
+		return nil, err
+	}
+	w := &watch{id: cl.ID, name: cl.Name, since: now, patience: p, before: read(before)}
+	if w.kubelet, err = section(doc, "services", "kubelet"); err != nil {
+		return nil, err
+	}
+	for k, v := range patch.Args {
+		w.flags = append(w.flags, "--"+k+"="+v)
+	}
+	slices.Sort(w.flags)
+	return w, nil
+}
+
+func section(doc rkeconfig.Document, path ...string) (rkeconfig.Document, error) {
+	v, _ := doc.Lookup(path...)
+	m, _ := v.(map[string]any)
+	return rkeconfig.NewDocument(m)
+}
+
+func read(cl *rancher.Cluster) signals {
+	updated, _ := cl.Conditions.Get("Updated")
+	return signals{
+		applied: string(cl.AppliedKubelet), failed: cl.HasFailedSpec, updated: updated,
+		provisioned: cl.Conditions.Status("Provisioned"), nodeVersion: cl.NodeVersion,
+	}
+}
+
+// observe judges one sight of the cluster. It asks for the nodes once the
+// control plane is done; observeNodes judges those.
+func (w *watch) observe(cl *rancher.Cluster, now time.Time) progress {
+	w.noticed = w.noticed || read(cl) != w.before
+	if w.failed(cl) {
+		if !w.failedTwice {
+			w.failedTwice = true
+			return progress{text: "control plane: RKE reports an error, looking again"}
+		}
+		return progress{err: fmt.Errorf("RKE could not roll out the control plane: %s", orElse(failure(cl), "Rancher gives no reason"))}
+	}
+	w.failedTwice = false
+
+	if !w.applied(cl) {
+		if !w.noticed && now.Sub(w.since) > w.patience.unnoticed {
+			return progress{err: fmt.Errorf("Rancher stored the change but showed no reaction to it for %s", now.Sub(w.since).Round(time.Second))}
+		}
+		text := "control plane: " + describe(cl)
+		if p, late := w.outOfTime(now, text); late {
+			return p
+		}
+		return progress{text: text}
+	}
+	return progress{nodes: true}
+}
+
+// observeNodes judges the nodes of a cluster whose control plane is done.
+// Rancher shows no error for a worker whose kubelet does not come up, so each
+// worker must be seen with the new plan, at that plan's version, and Ready.
+func (w *watch) observeNodes(cl *rancher.Cluster, nodes []*rancher.Node, now time.Time) progress {
+	var workers, rolled, queued int
+	var waiting []string
+	for _, n := range nodes {
+		reason := ""
+		switch {
+		case isWorkerOnly(n):
+			workers++
+			if reason = w.unrolled(cl, n); reason == "" {
+				rolled++
+			}
+		case !isReady(n):
+			reason = "not Ready"
+		}
+		switch reason {
+		case "":
+		case inQueue:
+			queued++
+		default:
+			waiting = append(waiting, fmt.Sprintf("%s (%s)", n.Name, reason))
+		}
+	}
+	switch {
+	case len(nodes) == 0 && cl.NodeCount > 0:
+		waiting = append(waiting, "its nodes, which Rancher does not show to this token")
+	case len(waiting)+queued == 0 && cl.Conditions.Status("Upgraded") == "Unknown":
+		waiting = append(waiting, "Rancher to finish")
+	case len(waiting)+queued == 0 && !cl.Conditions.IsTrue("Ready"):
+		waiting = append(waiting, "the cluster to be Ready")
+	}
+	text := fmt.Sprintf("%d/%d workers rolled", rolled, workers)
+	if workers == 0 {
+		text = "no separate workers"
+	}
+	if len(waiting)+queued == 0 {
+		return progress{text: text, done: true}
+	}
+	if len(waiting) > 0 {
+		text += ", waiting for " + enumerate(waiting)
+	}
+	if queued > 0 {
+		text += fmt.Sprintf(", %d in the queue", queued)
+	}
+	if p, late := w.outOfTime(now, text); late {
+		return p
+	}
+	return progress{text: text, nodes: true}
+}
+
+// inQueue: the worker's turn has not come.
+const inQueue = "in the queue"
+
+// unrolled says what a worker still lacks, "" when nothing.
+func (w *watch) unrolled(cl *rancher.Cluster, n *rancher.Node) string {
+	windows := n.OS == "windows" // gets its own win_extra_args
+	switch {
+	case !windows && !containsAll(n.KubeletCommand, w.flags):
+		return inQueue
+	case n.AppliedNodeVersion != n.PlanVersion || n.PlanVersion != cl.NodeVersion:
+		if !isReady(n) {
+			return "rolling, not Ready"
+		}
+		return "rolling"
+	case !isReady(n):
+		return "rolled, not Ready"
+	}
+	return ""
+}
+
+func (w *watch) outOfTime(now time.Time, waiting string) (progress, bool) {
+	if now.Sub(w.since) <= w.patience.total {
+		return progress{}, false
+	}
+	return progress{err: fmt.Errorf("%w after %s: %s", ErrTimeout, w.patience.total, waiting)}, true
+}
+
+// applied: the control plane runs with what was stored. state "active" says
+// nothing: it is active before Rancher notices the change, too.
+func (w *watch) applied(cl *rancher.Cluster) bool {
+	return w.sameKubelet(cl.AppliedKubelet) && cl.Conditions.IsTrue("Updated") && cl.Conditions.IsTrue("Provisioned")
+}
+
+// failed: Rancher tried our config and could not. When RKE fails early,
+// Provisioned goes False and Updated never moves.
+func (w *watch) failed(cl *rancher.Cluster) bool {
+	return cl.HasFailedSpec && w.sameKubelet(cl.FailedKubelet) && failure(cl) != ""
+}
+
+func failure(cl *rancher.Cluster) string {
+	for _, t := range []string{"Updated", "Provisioned"} {
+		if c, ok := cl.Conditions.Get(t); ok && c.Status == "False" {
+			return orElse(c.Message, t+" is False")
+		}
+	}
+	return ""
+}
+
+func (w *watch) sameKubelet(raw json.RawMessage) bool {
+	if len(raw) == 0 {
+		raw = json.RawMessage("{}")
+	}
+	doc, err := rkeconfig.ParseDocument(raw)
+	return err == nil && len(rkeconfig.Compare(w.kubelet, doc)) == 0
+}
+
+func describe(cl *rancher.Cluster) string {
+	if cl.TransitioningMessage == "" {
+		return cl.State
+	}
+	return cl.State + ", " + cl.TransitioningMessage
+}
+
+func containsAll(have, want []string) bool {
+	for _, w := range want {
+		if !slices.Contains(have, w) {
+			return false
+		}
+	}
+	return true
+}

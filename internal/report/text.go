@@ -1,0 +1,190 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/fatih/color"
+
+	"rkepatch/internal/fleet"
+	"rkepatch/rkeconfig"
+)
+
+// Text writes results for a person.
+type Text struct {
+	W     io.Writer
+	Color bool
+}
+
+func (t Text) paint(s string, attributes ...color.Attribute) string {
+	if !t.Color {
+		return s
+	}
+	c := color.New(attributes...)
+	c.EnableColor()
+	return c.Sprint(s)
+}
+
+// Plan writes one cluster's plan: a head line, its findings, its diff.
+func (t Text) Plan(p *fleet.ClusterPlan) {
+	fmt.Fprintf(t.W, "%s  %s\n", t.paint(Clean(p.Name), color.Bold), t.paint(Clean(facts(p)), color.Faint))
+	switch p.Action {
+	case fleet.ActionNone:
+		fmt.Fprintln(t.W, "  nothing to do: already as wanted")
+	case fleet.ActionBlocked:
+		fmt.Fprintln(t.W, t.paint("  blocked: this cluster is left alone", color.FgRed))
+	}
+	for _, f := range p.Findings {
+		t.finding(f)
+	}
+	t.Diff(p.Diff)
+	fmt.Fprintln(t.W)
+}
+
+func facts(p *fleet.ClusterPlan) string {
+	parts := []string{p.ID}
+	for _, s := range []string{p.KubernetesVersion, p.State} {
+		if s != "" {
+			parts = append(parts, s)
+		}
+	}
+	return strings.Join(append(parts, plural(p.Nodes, "node")), ", ")
+}
+
+func (t Text) finding(f fleet.Finding) {
+	severity := map[rkeconfig.Severity]color.Attribute{fleet.Block: color.FgRed, fleet.Warn: color.FgYellow, fleet.Info: color.FgCyan}
+	fmt.Fprintf(t.W, "  %s %s: %s\n", t.paint(fmt.Sprintf("%-5s", f.Severity), severity[f.Severity]), f.Code, Clean(f.Message))
+	if f.Todo != "" {
+		fmt.Fprintf(t.W, "        %s\n", Clean(f.Todo))
+	}
+}
+
+// Diff writes a unified diff.
+func (t Text) Diff(diff string) {
+	for line := range strings.Lines(diff) {
+		line = CleanLines(line)
+		switch {
+		case strings.HasPrefix(line, "+"):
+			line = t.paint(line, color.FgGreen)
+		case strings.HasPrefix(line, "-"):
+			line = t.paint(line, color.FgRed)
+		case strings.HasPrefix(line, "@@"):
+			line = t.paint(line, color.FgCyan)
+		}
+		fmt.Fprint(t.W, line)
+	}
+}
+
+// Totals counts clusters by what is planned for them.
+type Totals struct {
+	Clusters int `json:"clusters"`
+	Patch    int `json:"patch"`
+	None     int `json:"none"`
+	Blocked  int `json:"blocked"`
+}
+
+// Add counts p.
+func (c *Totals) Add(p *fleet.ClusterPlan) {
+	c.Clusters++
+	switch p.Action {
+	case fleet.ActionPatch:
+		c.Patch++
+	case fleet.ActionNone:
+		c.None++
+	case fleet.ActionBlocked:
+		c.Blocked++
+	}
+}
+
+// String gives "3 clusters: 1 to patch, 1 with nothing to do, 1 blocked".
+func (c Totals) String() string {
+	return fmt.Sprintf("%s: %d to patch, %d with nothing to do, %d blocked", plural(c.Clusters, "cluster"), c.Patch, c.None, c.Blocked)
+}
+
+// Clusters writes the fleet as a table; rows are aligned when it is closed.
+type Clusters struct {
+	text Text
+	tab  *tabwriter.Writer
+}
+
+// NewClusters begins a table.
+func (t Text) NewClusters() *Clusters {
+	tab := tabwriter.NewWriter(t.W, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tab, "NAME\tID\tKUBERNETES\tSTATE\tNODES\tPATCHED\tFINDING")
+	return &Clusters{t, tab}
+}
+
+// Add writes a row.
+func (c *Clusters) Add(p *fleet.ClusterPlan) {
+	finding := "-"
+	if worst, ok := p.Worst(); ok {
+		finding = worst.Severity.String() + " " + worst.Code
+	}
+	fmt.Fprintf(c.tab, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", dash(p.Name), dash(p.ID), dash(p.KubernetesVersion), dash(p.State), p.Nodes, p.Patched, finding)
+}
+
+// Close writes what is left.
+func (c *Clusters) Close() error { return c.tab.Flush() }
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return Clean(s)
+}
+
+// Outcomes writes what a run did, worst first, and how to go on.
+func (t Text) Outcomes(outcomes []fleet.Outcome) {
+	for _, status := range fleet.Statuses {
+		for _, o := range outcomes {
+			if o.Status != status {
+				continue
+			}
+			attribute := color.FgGreen
+			switch status {
+			case fleet.StatusFailed, fleet.StatusInFlight:
+				attribute = color.FgRed
+			case fleet.StatusStale, fleet.StatusBlocked, fleet.StatusNotStarted:
+				attribute = color.FgYellow
+			}
+			took := ""
+			if o.Duration > 0 {
+				took = " (" + o.Duration.Round(time.Second).String() + ")"
+			}
+			fmt.Fprintf(t.W, "%s %s%s: %s\n", t.paint(fmt.Sprintf("%-11s", status), attribute), Clean(o.Name), took, CleanLines(o.Message))
+			if o.Next != "" {
+				fmt.Fprintf(t.W, "            next: %s\n", Clean(o.Next))
+			}
+		}
+	}
+}
+
+// CountOutcomes gives "2 patched, 1 failed", worst first.
+func CountOutcomes(outcomes []fleet.Outcome) string {
+	var parts []string
+	for _, status := range fleet.Statuses {
+		n := 0
+		for _, o := range outcomes {
+			if o.Status == status {
+				n++
+			}
+		}
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, status))
+		}
+	}
+	if len(parts) == 0 {
+		return "no clusters"
+	}
+	return strings.Join(parts, ", ")
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

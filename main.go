@@ -1,0 +1,26 @@
+// Command rkepatch moves Rancher RKE1 clusters to the external ECR image
+// credential provider. See README.md.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"rkepatch/internal/cli"
+)
+
+// version is stamped by the Makefile.
+var version = "dev"
+
+func main() { os.Exit(run()) }
+
+// run returns instead of exiting so that what is deferred happens. The first
+// interrupt ends what can be ended; the second one kills.
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return cli.Run(ctx, cli.SystemStreams(), os.Args, cli.Build{Version: version})
+}

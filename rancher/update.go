@@ -1,0 +1,169 @@
+package rancher
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+)
+
+// MaxBodyBytes is the largest request body Rancher reads; of a longer one it sees a part and says
+// "unexpected EOF" (norman parse/read_input.go:25, parse/parse.go:18).
+const MaxBodyBytes = 2 << 20
+
+// Differ returns the paths at which the stored config differs from the intended one. It must treat an
+// absent value and its zero value as equal and not look at norman's "type" keys: Rancher re-encodes the
+// config through Go structs.
+type Differ func(intent, stored json.RawMessage) ([]string, error)
+
+// updateBody is the smallest safe body of an update: the complete config, because Rancher merges zero
+// values of a partial one over what is stored; the name, without which it refuses; and the annotations
+// only where they steer what is stored. Without ?_replace, so that nothing else can be lost.
+type updateBody struct {
+	Name        string            `json:"name"`
+	Config      map[string]any    `json:"rancherKubernetesEngineConfig"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+}
+
+// UpdateConfig stores config as the complete rancherKubernetesEngineConfig of cl, which must come from
+// a fresh Cluster call, and returns the cluster as Rancher stored it. The request is sent once and
+// never repeated. differ compares what was stored with what was to be expected (see Rewrites).
+//
+// Without anything sent, errors.Is: ErrNotUpdatable (no name, no config, made from a template, no right
+// to update, or a pending restore or rotation that an update would start again), ErrTooLarge (over
+// 2 MiB), ErrUnreachable and ErrTLS (no connection). Refused by Rancher: the kinds of Error.
+// Stored, but not as intended: ErrNotStored, as *NotStoredError, with the cluster. Perhaps stored:
+// ErrUnknownOutcome, also for 409 and 5xx, wrapping the cause; read the cluster again before anything else.
+func (c *Client) UpdateConfig(ctx context.Context, cl *Cluster, config map[string]any, differ Differ) (*Cluster, error) {
+	put := call{op: "updating cluster", target: clean(cl.ID), method: http.MethodPut, path: "/v3/clusters/" + url.PathEscape(cl.ID)}
+	if why, hint := cl.notUpdatable(config); why != "" {
+		return nil, put.fail(ErrNotUpdatable, why, hint)
+	}
+	body, expected, _, err := cl.Rewrites(config)
+	if err != nil {
+		return nil, err
+	}
+	if put.body, err = encode(updateBody{cl.Name, body, cl.echoedAnnotations()}); err != nil {
+		return nil, put.cannotEncode(err)
+	}
+	if len(put.body) > MaxBodyBytes {
+		return nil, put.fail(ErrTooLarge, fmt.Sprintf("the update would take %d bytes, Rancher reads %d", len(put.body), MaxBodyBytes),
+			"make the config smaller in Rancher first, e.g. by moving long addons to addons_include")
+	}
+	intent, err := encode(expected)
+	if err != nil {
+		return nil, put.cannotEncode(err)
+	}
+
+	stored, err := c.put(ctx, put)
+	if err != nil {
+		return nil, err
+	}
+	if stored.ID != cl.ID || stored.Config == nil {
+		return nil, put.unknown(put.fail(ErrBadAnswer, "the answer does not show the cluster's config", ""))
+	}
+	paths, err := differ(intent, stored.Config)
+	if err != nil {
+		return stored, put.unknown(fmt.Errorf("comparing the stored config: %w", err))
+	}
+	if len(paths) > 0 {
+		return stored, &NotStoredError{Cluster: cl.ID, Paths: paths}
+	}
+	return stored, nil
+}
+
+// put sends an update and reads the stored cluster.
+func (c *Client) put(ctx context.Context, cl call) (*Cluster, error) {
+	a, err := c.send(ctx, cl)
+	if err != nil {
+		if outcomeKnown(err) {
+			return nil, err
+		}
+		return nil, cl.unknown(err)
+	}
+	defer a.Close()
+	var j clusterJSON
+	if err := a.decode(&j); err != nil {
+		return nil, cl.unknown(err)
+	}
+	return j.cluster(), nil
+}
+
+// outcomeKnown reports whether a failed update certainly changed nothing: it was not sent, or Rancher
+// refused it. A 409 or 5xx proves nothing: clusters with private registries get a second internal write
+// after the change was stored (rancher v2.9.1 cluster_store.go:876-904).
+func outcomeKnown(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return e.unsent || e.Status >= 400 && e.Status < 500 &&
+		e.Status != http.StatusConflict && e.Status != http.StatusRequestTimeout
+}
+
+// unknown wraps what left the outcome open.
+func (cl call) unknown(cause error) *Error {
+	e := cl.fail(ErrUnknownOutcome, cause.Error(), "read the cluster again: the change may have been stored")
+	var inner *Error
+	if errors.As(cause, &inner) {
+		e.Message, e.Status, e.Code, e.Field = inner.reason(), 0, "", ""
+	}
+	e.cause = cause
+	return e
+}
+
+func (cl call) cannotEncode(err error) *Error {
+	e := cl.fail(ErrOption, "the config holds something that is not JSON", "")
+	e.cause = err
+	return e
+}
+
+// notUpdatable says why an update of this cluster would be refused, lost or dangerous; "" when it is not.
+func (c *Cluster) notUpdatable(config map[string]any) (why, hint string) {
+	switch {
+	case c.Name == "":
+		return "the cluster has no name", "give it one in Rancher first"
+	case c.Config == nil || len(config) == 0:
+		return "the cluster has no RKE config", "only RKE1 clusters can be patched"
+	case c.TemplateRevisionID != nil && *c.TemplateRevisionID != "":
+		return "the cluster is made from an RKE template: Rancher would answer 200 and throw the change away", "make a new revision of the template"
+	case c.TemplateRevisionID != nil:
+		return "clusterTemplateRevisionId is empty instead of null, so Rancher refuses every update", "an administrator must remove the field from the cluster object"
+	case !c.CanUpdate:
+		return "the user may not update it", "use an API key of a cluster owner or an administrator"
+	}
+	for _, flag := range transientFlags {
+		if flag.set(config) {
+			return flag.name + " is set: an update would start it again", "wait until Rancher has cleared it, or clear it in Rancher"
+		}
+	}
+	return "", ""
+}
+
+// transientFlags are orders to Rancher that live in the config. Rancher clears them when done, but an
+// update that echoes an older config gives the order again.
+var transientFlags = []struct {
+	name string
+	set  func(config map[string]any) bool
+}{
+	{"restore.restore", func(config map[string]any) bool {
+		restore, _ := config["restore"].(map[string]any)
+		return restore["restore"] == true
+	}},
+	{"rotateCertificates", func(config map[string]any) bool { return config["rotateCertificates"] != nil }},
+	{"rotateEncryptionKey", func(config map[string]any) bool { return config["rotateEncryptionKey"] == true }},
+}
+
+// encode is json.Marshal without the escapes for HTML, which would make a body longer.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

@@ -1,0 +1,118 @@
+package rkeconfig
+
+import (
+	"path"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/version"
+)
+
+// mount is a bind that RKE gives every Linux kubelet by itself.
+type mount struct {
+	host, container string
+	options         string
+	// prefixed: RKE puts the cluster's prefix path before the host side.
+	prefixed bool
+	// both: the container side moves with the prefix as well.
+	both bool
+	// onlyPrefixed mounts exist only where there is a prefix path.
+	onlyPrefixed bool
+	// since is the first Kubernetes version that has it, "" for all.
+	since string
+}
+
+const dockerRoot = "<docker root>"
+
+// defaultMounts are RKE's own kubelet binds
+// (rke v1.6.1 cluster/plan.go:577-596; the same from v1.1.0 to v1.8.1).
+var defaultMounts = []mount{
+	// Rancher turns cri-dockerd on at 1.24 with any update
+	// (rancher v2.9.1 pkg/api/norman/store/cluster/cluster_store.go:1380).
+	{host: "/var/lib/cri-dockerd", container: "/var/lib/cri-dockerd", options: "z", prefixed: true, since: "1.24.0"},
+	{host: "/etc/kubernetes", container: "/etc/kubernetes", options: "z", prefixed: true},
+	{host: "/etc/cni", container: "/etc/cni", options: "rw,z"},
+	{host: "/opt/cni", container: "/opt/cni", options: "rw,z"},
+	{host: "/var/lib/cni", container: "/var/lib/cni", options: "z", prefixed: true},
+	{host: "/var/lib/calico", container: "/var/lib/calico", options: "z"},
+	{host: "/etc/resolv.conf", container: "/etc/resolv.conf"},
+	{host: "/sys", container: "/sys", options: "rprivate"},
+	{host: dockerRoot, container: dockerRoot, options: "rw,rslave,z"},
+	{host: "/var/lib/kubelet", container: "/var/lib/kubelet", options: "shared,z", prefixed: true, both: true},
+	{host: "/var/lib/rancher", container: "/var/lib/rancher", options: "shared,z"},
+	{host: "/var/run", container: "/var/run", options: "rw,rprivate"},
+	{host: "/run", container: "/run", options: "rprivate"},
+	{host: "/etc/ceph", container: "/etc/ceph", prefixed: true},
+	{host: "/dev", container: "/host/dev", options: "rprivate"},
+	{host: "/var/log/containers", container: "/var/log/containers", options: "z"},
+	{host: "/var/log/pods", container: "/var/log/pods", options: "z"},
+	{host: "/usr", container: "/host/usr", options: "ro"},
+	{host: "/etc", container: "/host/etc", options: "ro"},
+	{host: "/var/lib/kubelet/volumeplugins", container: "/var/lib/kubelet/volumeplugins", options: "shared,z", onlyPrefixed: true},
+}
+
+// mountsOf returns the table for one cluster, prefix and Docker root filled in.
+// prefixed stays set only where the host's operating system still decides,
+// because the cluster names no prefix path.
+func mountsOf(doc Document, dockerRootDir string) []mount {
+	prefix := doc.PrefixPath()
+	if dockerRootDir == "" {
+		dockerRootDir = "/var/lib/docker" // Rancher's default for dockerRootDir
+	}
+	var mounts []mount
+	for _, m := range defaultMounts {
+		if m.onlyPrefixed && prefix == "" || !hasSince(doc, m.since) {
+			continue
+		}
+		if m.host == dockerRoot {
+			m.host, m.container = path.Clean(dockerRootDir), path.Clean(dockerRootDir)
+		}
+		if m.prefixed && prefix != "" {
+			m.host = path.Join(prefix, m.host)
+			if m.both {
+				m.container = path.Join(prefix, m.container)
+			}
+			m.prefixed = false
+		}
+		mounts = append(mounts, m)
+	}
+	return mounts
+}
+
+// hasSince reports whether the cluster's version is at least since. A version
+// that can not be read counts as new, as it does for Rancher (facts: T22).
+func hasSince(doc Document, since string) bool {
+	if since == "" {
+		return true
+	}
+	v, err := version.ParseGeneric(doc.KubernetesVersion())
+	return err != nil || v.AtLeast(version.MustParseGeneric(since))
+}
+
+// covering returns the mount that holds target, the deepest when several do, and
+// target's path inside it.
+func covering(mounts []mount, target string) (m mount, inside string, ok bool) {
+	for _, candidate := range mounts {
+		rest, under := relativeTo(candidate.container, target)
+		if under && (!ok || len(candidate.container) > len(m.container)) {
+			m, inside, ok = candidate, rest, true
+		}
+	}
+	return m, inside, ok
+}
+
+// isDefaultBind reports whether b is, byte for byte, what RKE adds by itself:
+// such a pair is de-duplicated (rke v1.6.1 cluster/plan.go:672). From 1.22 on RKE
+// leaves the z option out.
+func (m mount) isDefaultBind(b bind) bool {
+	kept := strings.TrimPrefix(strings.TrimSuffix(strings.TrimSuffix(m.options, "z"), ","), ",")
+	for _, options := range []string{m.options, kept} {
+		text := m.host + ":" + m.container
+		if options != "" {
+			text += ":" + options
+		}
+		if b.text == text {
+			return true
+		}
+	}
+	return false
+}
