@@ -74,15 +74,17 @@ type walk[T any] struct {
 	stopped bool // the caller has had enough
 }
 
-// pages follows the markers. A marker whose object has vanished makes Rancher start over, so items come
-// twice; a marker that comes twice would never end.
+// pages follows the markers. A marker whose object has vanished makes Rancher start over, so whole pages
+// may bring nothing new; a marker that comes twice, or ever more such pages, would never end.
 func (w *walk[T]) pages(ctx context.Context) error {
 	followed := map[string]bool{}
+	fresh, stale := 0, 0 // pages with and without anything new
 	for marker := ""; ; {
 		if marker != "" {
 			w.call.query.Set("marker", marker)
 		}
 		var p page
+		before := len(w.seen)
 		err := w.c.retry(ctx, w.call, func() error {
 			a, err := w.c.send(ctx, w.call)
 			if err != nil {
@@ -92,6 +94,11 @@ func (w *walk[T]) pages(ctx context.Context) error {
 			p, err = readPage(a, w.item)
 			return err
 		})
+		if len(w.seen) > before {
+			fresh++
+		} else {
+			stale++
+		}
 		switch {
 		case err != nil:
 			return err
@@ -101,7 +108,7 @@ func (w *walk[T]) pages(ctx context.Context) error {
 			return w.call.fail(ErrBadAnswer, "the list is incomplete and says not how to go on", "")
 		case p.next == "":
 			return nil
-		case followed[p.next]:
+		case followed[p.next], stale > 2*fresh+2:
 			return w.call.fail(ErrBadAnswer, "the pages of the list go round in a circle", "try again; the list may have changed meanwhile")
 		}
 		marker = p.next

@@ -118,6 +118,9 @@ func TestEveryPasswordIsARule(t *testing.T) {
 var notSecret = map[string]bool{
 	"secretsEncryptionConfig": true, // only its customConfig holds keys
 	"imagePullSecret":         true, // the name of a Kubernetes secret
+	"rotateEncryptionKey":     true, // a switch
+	"sshAgentAuth":            true, // a switch
+	"sshKeyPath":              true, // a path
 }
 
 func eachField(t reflect.Type, s *shape, visit func(reflect.StructField, *shape, string)) {

@@ -18,19 +18,38 @@ type DiffOptions struct {
 // (see YAML), "" when Compare finds nothing. The same input gives the same bytes.
 // A masked value that differs is marked on both sides.
 func Diff(before, after Document, o DiffOptions) string {
-	a, b := before.Map(), after.Map()
-	dropNoise(configShape(), a, b)
-	maskedA, maskedB := maskPair(configShape(), maskNothing, "", a, b)
-	from, to := render(maskedA.(map[string]any)), render(maskedB.(map[string]any))
+	from, to := sides(before, after)
 	if o.Context <= 0 {
 		o.Context = udiff.DefaultContextLines
 	}
-	text, err := udiff.ToUnified(label(o.FromLabel, "before"), label(o.ToLabel, "after"), from, udiff.Lines(from, to), o.Context)
+	u, err := udiff.ToUnifiedDiff(label(o.FromLabel, "before"), label(o.ToLabel, "after"), from, udiff.Lines(from, to), o.Context)
 	if err != nil {
 		// Lines made the edits from this very text.
 		panic("rkeconfig: unified diff of its own edits: " + err.Error())
 	}
-	return text
+	// udiff v0.4.1 forgets the unchanged lines inside a hunk when it numbers the
+	// next one.
+	grown := 0
+	for _, hunk := range u.Hunks {
+		hunk.ToLine = hunk.FromLine + grown
+		for _, line := range hunk.Lines {
+			switch line.Kind {
+			case udiff.Insert:
+				grown++
+			case udiff.Delete:
+				grown--
+			}
+		}
+	}
+	return u.String()
+}
+
+// sides returns the masked YAML of both configs, without what Compare ignores.
+func sides(before, after Document) (from, to string) {
+	a, b := before.Map(), after.Map()
+	dropNoise(configShape(), a, b)
+	maskedA, maskedB := maskPair(configShape(), maskNothing, "", a, b)
+	return render(maskedA.(map[string]any)), render(maskedB.(map[string]any))
 }
 
 func label(s, otherwise string) string {

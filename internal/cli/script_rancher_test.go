@@ -5,8 +5,10 @@ import (
 	"encoding/pem"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -53,6 +55,15 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 			}
 			extra[arg(1)] = arg(2)
 		})
+	case "await":
+		for !slices.ContainsFunc(sim.Requests(), func(r simrancher.Request) bool { return r.Method+" "+r.Path == arg(0) }) {
+			select {
+			case <-ts.Value("done").(<-chan struct{}):
+				ts.Fatalf("there was no %s", arg(0))
+			case <-time.After(time.Millisecond):
+			}
+		}
+		sim.ResetRequests()
 	case "puts":
 		n := 0
 		for _, r := range sim.Requests() {

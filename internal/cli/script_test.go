@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 //	rancher stuck ID NODE            that worker's kubelet does not come up
 //	rancher hang ID                  the next change of cluster ID never ends
 //	rancher edit ID KEY VALUE        somebody sets a kubelet argument, straight in the store
+//	rancher await 'GET /path'        waits for such a request, then forgets all requests
 //	rancher puts N                   there were N PUTs so far
 //	rancher kubelet ID TEXT          the stored kubelet section contains TEXT
 //	code N command...                command ends with exit code N
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 			server := httptest.NewServer(sim)
 			e.Defer(server.Close)
 			e.Values["sim"] = sim
+			e.Values["done"] = t.Context().Done()
 			e.Setenv("RANCHER_URL", server.URL)
 			e.Setenv("RANCHER_TOKEN_KEY", simrancher.AdminToken)
 			e.Setenv("MEMBER_TOKEN", simrancher.MemberToken)
