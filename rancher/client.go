@@ -24,6 +24,8 @@ type Client struct {
 	budget    time.Duration
 	interval  time.Duration
 
+	valueLimit int64 // see the constant
+
 	authorize func(http.Header)        // a closure, so that printing a Client prints no credentials
 	scrub     func(text string) string // replaces credentials in texts of foreign origin
 
@@ -68,6 +70,9 @@ func New(o Options) (*Client, error) {
 		timeout:   o.Timeout,
 		budget:    o.RetryBudget,
 		interval:  o.RetryInterval,
+
+		valueLimit: valueLimit,
+
 		authorize: func(h http.Header) { h.Set("Authorization", header) },
 		scrub:     scrubber(secrets),
 		schemas:   map[string]*types.Schema{},

@@ -9,12 +9,12 @@ import (
 	"iter"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"rkepatch/fixtures/recordings"
 	"rkepatch/rancher"
 )
 
@@ -54,7 +54,7 @@ func newClientWith(t testing.TB, o rancher.Options) *rancher.Client {
 	if o.URL == "" {
 		o.URL = testURL
 	}
-	if o.Token == "" {
+	if o.Token == "" && o.AccessKey == "" {
 		o.Token = testToken
 	}
 	c, err := rancher.New(o)
@@ -73,11 +73,10 @@ func answer(status int, body string) http.HandlerFunc {
 }
 
 // recorded returns an answer of a real Rancher 2.9.1.
-func recorded(t testing.TB, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "fixtures", "recordings", name))
+func recorded(name string) string {
+	text, err := recordings.FS.ReadFile(name)
 	if err != nil {
-		t.Fatal(err)
+		panic(err)
 	}
 	return string(text)
 }
@@ -164,4 +163,10 @@ func wantNoLeak(t testing.TB, texts ...string) {
 // contextAfter returns a context of the test's that ends after d.
 func contextAfter(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(t.Context(), d)
+}
+
+func sortedCopy(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return list
 }

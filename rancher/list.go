@@ -147,7 +147,7 @@ func readPage[T any](a *answer, each func(*T) (bool, error)) (page, error) {
 		kind    string
 		dec     = json.NewDecoder(a)
 	)
-	a.allow(valueLimit)
+	a.allow(a.c.valueLimit)
 	switch tok, err := dec.Token(); {
 	case err != nil:
 		return p, a.unreadable(err)
@@ -155,7 +155,7 @@ func readPage[T any](a *answer, each func(*T) (bool, error)) (page, error) {
 		return p, a.fail(ErrNotRancher, "the answer is not a JSON object", notRancherHint)
 	}
 	for members := 0; dec.More(); members++ {
-		a.allow(valueLimit)
+		a.allow(a.c.valueLimit)
 		key, err := dec.Token()
 		if err != nil {
 			return p, a.unreadable(err)
@@ -204,7 +204,7 @@ func readItems[T any](a *answer, dec *json.Decoder, each func(*T) (bool, error))
 		return false, a.fail(ErrBadAnswer, "the data of the list is not an array", "")
 	}
 	for dec.More() {
-		a.allow(valueLimit)
+		a.allow(a.c.valueLimit)
 		v := new(T)
 		if err := dec.Decode(v); err != nil {
 			return false, a.unreadable(err)

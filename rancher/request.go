@@ -220,7 +220,7 @@ func (a *answer) Read(p []byte) (int, error) {
 
 // decode reads the body as one JSON value.
 func (a *answer) decode(v any) error {
-	a.allow(valueLimit)
+	a.allow(a.c.valueLimit)
 	if err := json.NewDecoder(a).Decode(v); err != nil {
 		return a.unreadable(err)
 	}
@@ -237,7 +237,7 @@ func (a *answer) unreadable(err error) *Error {
 	case a.lost != nil:
 		return a.broken(a.lost)
 	case errors.Is(err, errBudget):
-		return a.fail(ErrTooLarge, fmt.Sprintf("the answer holds a value of more than %d MiB", valueLimit>>20), "")
+		return a.fail(ErrTooLarge, fmt.Sprintf("the answer holds a value of more than %d MiB", a.c.valueLimit>>20), "")
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		e := a.fail(ErrUnreachable, "the answer was cut short", "")
 		e.retry = &retryAdvice{}

@@ -295,7 +295,7 @@ func TestRequestsInFlightAreLimited(t *testing.T) {
 		if _, err := c.Cluster(ctx, "c-abc12"); !errors.Is(err, ctx.Err()) || ctx.Err() == nil {
 			t.Errorf("got %v", err)
 		}
-		_, err := c.UpdateConfig(ctx, &rancher.Cluster{ID: "c-abc12", Name: "prod", CanUpdate: true, Config: []byte(`{}`)}, map[string]any{"a": 1}, nil)
+		_, err := c.UpdateConfig(ctx, &rancher.Cluster{ID: "c-abc12", Name: "prod", CanUpdate: true, Config: []byte(`{}`)}, map[string]any{"a": 1}, differences)
 		if !errors.Is(err, ctx.Err()) || errors.Is(err, rancher.ErrUnknownOutcome) {
 			t.Errorf("an update that was never sent: %v", err)
 		}

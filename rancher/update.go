@@ -38,7 +38,18 @@ type updateBody struct {
 // Stored, but not as intended: ErrNotStored, as *NotStoredError, with the cluster. Perhaps stored:
 // ErrUnknownOutcome, also for 409 and 5xx, wrapping the cause; read the cluster again before anything else.
 func (c *Client) UpdateConfig(ctx context.Context, cl *Cluster, config map[string]any, differ Differ) (*Cluster, error) {
-	put := call{op: "updating cluster", target: clean(cl.ID), method: http.MethodPut, path: "/v3/clusters/" + url.PathEscape(cl.ID)}
+	put := cl.putCall()
+	return c.update(ctx, put, cl, config, differ, func(body map[string]any) any {
+		return updateBody{cl.Name, body, cl.echoedAnnotations()}
+	})
+}
+
+func (c *Cluster) putCall() call {
+	return call{op: "updating cluster", target: clean(c.ID), method: http.MethodPut, path: "/v3/clusters/" + url.PathEscape(c.ID)}
+}
+
+// update sends what compose makes of the config to send, and compares.
+func (c *Client) update(ctx context.Context, put call, cl *Cluster, config map[string]any, differ Differ, compose func(map[string]any) any) (*Cluster, error) {
 	if why, hint := cl.notUpdatable(config); why != "" {
 		return nil, put.fail(ErrNotUpdatable, why, hint)
 	}
@@ -46,7 +57,7 @@ func (c *Client) UpdateConfig(ctx context.Context, cl *Cluster, config map[strin
 	if err != nil {
 		return nil, err
 	}
-	if put.body, err = encode(updateBody{cl.Name, body, cl.echoedAnnotations()}); err != nil {
+	if put.body, err = encode(compose(body)); err != nil {
 		return nil, put.cannotEncode(err)
 	}
 	if len(put.body) > MaxBodyBytes {

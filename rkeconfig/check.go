@@ -100,9 +100,5 @@ var kindNames = map[kind]string{
 }
 
 func wrongType(s *shape, v any, at jsonPath) error {
-	where := at.String()
-	if where == "" {
-		where = "the config"
-	}
-	return fmt.Errorf("%s is %s where RKE knows only %s: %w", where, jsonType(v), kindNames[s.kind], ErrWrongType)
+	return fmt.Errorf("%s is %s where RKE knows only %s: %w", at, jsonType(v), kindNames[s.kind], ErrWrongType)
 }

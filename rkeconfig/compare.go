@@ -182,8 +182,30 @@ func pruneItem(s *shape, v any) any {
 	return v
 }
 
-// isZero reports whether a field with this value is the same as none.
-func isZero(v any) bool { return prune(unknownShape, v) == nil }
+// isEmpty reports whether prune would leave nothing of v: a field with this value
+// is the same as none.
+func isEmpty(s *shape, v any) bool {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, e := range v {
+			if s.isSchemaType(key, e) {
+				continue
+			}
+			child, _ := s.child(key)
+			if s.kind == mapKind || !isEmpty(child, e) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		return len(v) == 0
+	case json.Number:
+		return canonical(v) == "0"
+	}
+	return v == nil || v == "" || v == false
+}
+
+func isZero(v any) bool { return isEmpty(unknownShape, v) }
 
 // canonical spells equal numbers equally: 1.0 and 1e0 as 1. Numbers that a float
 // can not hold exactly stay as they are.

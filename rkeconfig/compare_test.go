@@ -81,6 +81,9 @@ func TestCompareProperties(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if got := prune(configShape(), a.root) == nil; got != isEmpty(configShape(), a.root) {
+			t.Fatalf("prune leaves nothing: %v, isEmpty says otherwise", got)
+		}
 		if again, _ := NewDocument(a.Map()); len(Compare(a, again)) > 0 {
 			t.Fatalf("a config differs from its copy: %v", Compare(a, again))
 		}

@@ -2,7 +2,6 @@ package rkeconfig
 
 import (
 	"reflect"
-	"strings"
 
 	udiff "github.com/aymanbagabas/go-udiff"
 )
@@ -56,10 +55,7 @@ func label(s, otherwise string) string {
 	if s == "" {
 		return otherwise
 	}
-	if strings.ContainsFunc(s, isControl) {
-		return quote(s)
-	}
-	return s
+	return printable(s)
 }
 
 // dropNoise takes out, in place, what Compare ignores: fields that are empty on
@@ -71,7 +67,7 @@ func dropNoise(s *shape, a, b map[string]any) {
 		child, _ := s.child(key)
 		switch {
 		case s.kind == mapKind && inA != inB:
-		case s.kind != mapKind && prune(child, x) == nil && prune(child, y) == nil:
+		case s.kind != mapKind && isEmpty(child, x) && isEmpty(child, y):
 			if !reflect.DeepEqual(x, y) || inA != inB {
 				delete(a, key)
 				delete(b, key)
@@ -84,20 +80,22 @@ func dropNoise(s *shape, a, b map[string]any) {
 
 // withoutNoise returns x as it is to be shown beside y.
 func withoutNoise(s *shape, x, y any) any {
-	if reflect.DeepEqual(pruneItem(s, x), pruneItem(s, y)) {
-		return y
-	}
 	switch x := x.(type) {
 	case map[string]any:
 		if y, ok := y.(map[string]any); ok {
 			dropNoise(s, x, y)
+			return x
 		}
 	case []any:
 		if y, ok := y.([]any); ok {
 			for i := range min(len(x), len(y)) {
 				x[i] = withoutNoise(s.item(), x[i], y[i])
 			}
+			return x
 		}
+	}
+	if reflect.DeepEqual(pruneItem(s, x), pruneItem(s, y)) {
+		return y
 	}
 	return x
 }

@@ -141,12 +141,12 @@ func TestYAMLOfRecordings(t *testing.T) {
 
 // A field that Rancher does not know may have the YAML name of one it does.
 func TestYAMLNamesAreUnique(t *testing.T) {
-	doc := parse(t, kubelet(`{"extraArgs":{"a":"1"},"extra_args":{"a":"2"},"extra_args (as sent)":3,"someField":1,"some_field":2}`))
+	doc := parse(t, kubelet(`{"extraArgs":{"a":"1"},"extra_args":{"a":"2"},"extra_args (as sent)":3,"ExtraArgs":4,"someField":1,"some_field":2}`))
 	var got map[string]any
 	if err := yaml.UnmarshalStrict([]byte(YAML(doc)), &got); err != nil {
 		t.Fatalf("%v in\n%s", err, YAML(doc))
 	}
-	for _, line := range []string{"extra_args:\n        a: \"1\"", "extra_args (as sent)"} {
+	for _, line := range []string{"extra_args:\n        a: \"1\"", "extra_args (as sent)", "ExtraArgs: 4"} {
 		if !strings.Contains(YAML(doc), line) {
 			t.Errorf("%q is missing in\n%s", line, YAML(doc))
 		}

@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	// maxDocument is in bytes. Rancher takes no body above 2 MiB
-	// (facts: norman parse/read_input.go:18), so a config can not be larger.
-	maxDocument = 4 << 20
-	maxDepth    = 100
+	// maxDocument is in bytes. Rancher takes no larger body
+	// (norman parse/read_input.go:18), so no config is.
+	maxDocument = 2 << 20
+	// maxDepth is far beyond the dozen levels of rke's types.
+	maxDepth = 40
 	// maxKey bounds a quoted object key: YAML readers give up on a key of more
 	// than 1024 characters.
 	maxKey = 1000

@@ -67,6 +67,7 @@ const (
 	bindNotNeeded     = "bind-not-needed"
 	bindNotUnderstood = "bind-not-understood"
 	bindPrefix        = "bind-prefix"
+	changedSince      = "changed-since"
 	notUnderstood     = "not-understood"
 	windowsInherits   = "windows-inherits"
 )
@@ -83,6 +84,7 @@ var Findings = []FindingKind{
 	{bindNotNeeded, Info, "RKE mounts this path into the kubelet by itself, so no bind is added"},
 	{bindNotUnderstood, Block, "a bind is not of the form host:container[:options] with absolute paths"},
 	{bindPrefix, Warn, "the host side of this path is moved by RKE on some operating systems"},
+	{changedSince, Block, "what a run had set was changed since, so it cannot be taken back"},
 	{notUnderstood, Block, "a value in the config has a type that RKE does not know, so Rancher would drop it silently"},
 	{windowsInherits, Block, "the cluster has Windows nodes, and RKE would hand them the Linux values"},
 }

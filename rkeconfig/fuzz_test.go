@@ -55,7 +55,17 @@ func FuzzMerge(f *testing.F) {
 	})
 }
 
-func checkMerged(t testing.TB, doc Document, p Patch, o MergeOptions, got Result) {
+// tester is a *testing.T or a *rapid.T.
+type tester interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
+// checkMerged holds a result against what Merge promises: blocked means
+// untouched, nothing changes but the patch's own paths, binds keep their order,
+// merging again does nothing, and all of it can be shown.
+func checkMerged(t tester, doc Document, p Patch, o MergeOptions, got Result) {
 	t.Helper()
 	if got.Blocked() {
 		if toJSON(t, got.Document) != toJSON(t, doc) || len(got.Changes) > 0 {
@@ -105,7 +115,7 @@ func checkMerged(t testing.TB, doc Document, p Patch, o MergeOptions, got Result
 	}
 }
 
-func checkText(t testing.TB, text string) {
+func checkText(t tester, text string) {
 	t.Helper()
 	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && isControl(r) }); i >= 0 {
 		t.Fatalf("control character in %q", text[max(0, i-20):i+4])

@@ -135,6 +135,7 @@ func TestMaskEnv(t *testing.T) {
 		{"moved", []any{"A=1", "B=2"}, []any{"B=2", "A=1"}, []any{"A=<redacted>", "B=<redacted>"}, []any{"B=<redacted>", "A=<redacted>"}},
 		{"one more before it", []any{"A=1"}, []any{"B=2", "A=1"}, []any{"A=<redacted>"}, []any{"B=<redacted>", "A=<redacted>"}},
 		{"the second of two", []any{"A=1", "A=2"}, []any{"A=1", "A=3"}, []any{"A=<redacted>", "A=<redacted, before>"}, []any{"A=<redacted>", "A=<redacted, after>"}},
+		{"two of one name, unchanged", []any{"A=1", "A=2"}, []any{"A=1", "A=2"}, []any{"A=<redacted>", "A=<redacted>"}, []any{"A=<redacted>", "A=<redacted>"}},
 		{"no value", []any{"A="}, []any{"A=", ""}, []any{"A="}, []any{"A=", ""}},
 		{"no name", []any{"hunter2"}, []any{"hunter3"}, []any{"<redacted, before>"}, []any{"<redacted, after>"}},
 		{"a name that is none", []any{"hunter 2=x"}, []any{"hunter 2=x"}, []any{"<redacted>"}, []any{"<redacted>"}},
@@ -163,7 +164,7 @@ func TestSecretsOfTheWrongType(t *testing.T) {
 	} {
 		doc := parse(t, raw)
 		for name, text := range map[string]string{
-			"YAML": YAML(doc), "Diff": Diff(Document{}, doc, DiffOptions{}),
+			"YAML": YAML(doc), "Diff": Diff(Document{}, doc, DiffOptions{}), "Diff to none": Diff(doc, Document{}, DiffOptions{}),
 			"MaskChanges": changesJSON(t, MaskChanges(Compare(Document{}, doc))),
 		} {
 			if strings.Contains(text, "hunter2") {

@@ -232,6 +232,7 @@ func (m *merger) mergeBinds() []any {
 // container could be created with.
 func (m *merger) existingBinds(mounts []mount) []bind {
 	var today []bind
+	known := map[string]bind{} // by target
 	for _, text := range m.doc.ExtraBinds() {
 		if strings.TrimSpace(text) == "" {
 			continue // RKE leaves blank entries out
@@ -242,19 +243,20 @@ func (m *merger) existingBinds(mounts []mount) []bind {
 				"correct or remove it in the cluster's extra_binds first")
 			continue
 		}
-		twin := slices.IndexFunc(today, func(other bind) bool { return other.target == b.target })
+		twin, isTwin := known[b.target]
 		def := slices.IndexFunc(mounts, func(d mount) bool { return d.container == b.target })
 		switch {
-		case twin >= 0 && today[twin].text == b.text:
+		case isTwin && twin.text == b.text:
 			// RKE de-duplicates equal strings.
-		case twin >= 0:
-			m.report(bindDuplicate, fmt.Sprintf("the binds %q and %q have one container path", today[twin].text, b.text),
+		case isTwin:
+			m.report(bindDuplicate, fmt.Sprintf("the binds %q and %q have one container path", twin.text, b.text),
 				"remove one of them from the cluster's extra_binds first")
 		case def >= 0 && !mounts[def].isDefaultBind(b) && !(mounts[def].both && mounts[def].prefixed):
 			m.report(bindDuplicate, fmt.Sprintf("the bind %q has a container path that RKE mounts by itself", b.text),
 				"remove it from the cluster's extra_binds first")
 		default:
 			today = append(today, b)
+			known[b.target] = b
 		}
 	}
 	return today
@@ -279,11 +281,11 @@ func (m *merger) compareBinds(have, want bind) {
 func (m *merger) compareDefault(def mount, inside string, want bind) {
 	if want.source != strings.TrimSuffix(def.host, "/")+inside {
 		m.wanted++
-		m.report(bindConflict, fmt.Sprintf("RKE mounts %s at %s, so %s can not be bound to %s", def.host, def.container, want.source, want.target),
-			"put the files under "+def.host+" on the nodes, or use another container path in the patch")
+		m.report(bindConflict, fmt.Sprintf("RKE mounts %s at %s, so %s can not be bound to %s", printable(def.host), printable(def.container), want.source, want.target),
+			"put the files under "+printable(def.host)+" on the nodes, or use another container path in the patch")
 		return
 	}
-	m.report(bindNotNeeded, fmt.Sprintf("no bind is added for %s: RKE mounts %s into the kubelet by itself", want.target, def.container), "")
+	m.report(bindNotNeeded, fmt.Sprintf("no bind is added for %s: RKE mounts %s into the kubelet by itself", want.target, printable(def.container)), "")
 	if def.prefixed {
 		m.report(bindPrefix, fmt.Sprintf("the cluster names no prefix path, so on Flatcar, CoreOS and RancherOS the kubelet sees /opt/rke%s as %s", want.source, want.target),
 			"on such nodes put the files there, or use a directory under /var/lib/rancher, which never moves")

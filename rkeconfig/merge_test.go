@@ -136,7 +136,10 @@ func TestMergeRules(t *testing.T) {
 		{"the cluster has two binds with one target", kubelet(`{"extraBinds":["/a:/b","/c:/b/"]}`), binds("/d:/d"), MergeOptions{}, nil, []string{"block bind-duplicate"}, NotPatched},
 		{"the cluster has one bind twice", kubelet(`{"extraBinds":["/a:/b","/a:/b ", ""]}`), binds("/d:/d"), MergeOptions{}, []Change{bindChange(3, "/d:/d")}, nil, NotPatched},
 		{"the cluster binds over a mount of RKE", kubelet(`{"extraBinds":["/data:/var/lib/rancher"]}`), binds("/d:/d"), MergeOptions{}, nil, []string{"block bind-duplicate"}, NotPatched},
+		{"the cluster binds over a mount that some systems have elsewhere", kubelet(`{"extraBinds":["/data:/var/lib/kubelet"]}`), binds("/d:/d"), MergeOptions{}, []Change{bindChange(1, "/d:/d")}, nil, NotPatched},
 		{"the cluster repeats a mount of RKE", kubelet(`{"extraBinds":["/dev:/host/dev:rprivate"]}`), binds("/d:/d"), MergeOptions{}, []Change{bindChange(1, "/d:/d")}, nil, NotPatched},
+		{"the cluster repeats one as RKE writes it up to 1.21", kubelet(`{"extraBinds":["/var/lib/rancher:/var/lib/rancher:shared,z"]}`), binds("/d:/d"), MergeOptions{}, nil, []string{"block bind-duplicate"}, NotPatched},
+		{"and does so on 1.21", `{"kubernetesVersion":"v1.21.14-rancher1-1","services":{"kubelet":{"extraBinds":["/var/lib/rancher:/var/lib/rancher:shared,z"]}}}`, binds("/d:/d"), MergeOptions{}, []Change{bindChange(1, "/d:/d")}, nil, NotPatched},
 		{"the cluster repeats one as RKE writes it from 1.22 on", kubelet(`{"extraBinds":["/var/lib/rancher:/var/lib/rancher:shared"]}`), binds("/d:/d"), MergeOptions{}, []Change{bindChange(1, "/d:/d")}, nil, NotPatched},
 		{"the patch has two binds with one target", kubelet(`{}`), binds("/a:/b", "/a:/b", "/c:/b"), MergeOptions{}, nil, []string{"block bind-duplicate"}, NotPatched},
 		{"the patch has one bind twice", kubelet(`{}`), binds("/a:/b", "/a:/b"), MergeOptions{}, []Change{bindChange(0, "/a:/b")}, nil, NotPatched},
@@ -163,8 +166,10 @@ func TestMergeRules(t *testing.T) {
 		{"Docker's directory is elsewhere", kubelet(`{}`), binds("/var/lib/docker/x:/var/lib/docker/x"), MergeOptions{DockerRootDir: "/data/docker/"}, []Change{bindChange(0, "/var/lib/docker/x:/var/lib/docker/x")}, nil, NotPatched},
 		{"and mounted there", kubelet(`{}`), binds("/data/docker/x:/data/docker/x"), MergeOptions{DockerRootDir: "/data/docker/"}, nil, []string{"info bind-not-needed"}, Patched},
 		{"cri-dockerd from 1.24 on", kubelet(`{}`), binds("/var/lib/cri-dockerd/x:/var/lib/cri-dockerd/x"), MergeOptions{}, nil, []string{"warn bind-prefix", "info bind-not-needed"}, Patched},
+		{"and without a version", `{}`, binds("/var/lib/cri-dockerd/x:/var/lib/cri-dockerd/x"), MergeOptions{}, nil, []string{"warn bind-prefix", "info bind-not-needed"}, Patched},
 		{"no cri-dockerd on 1.23", `{"kubernetesVersion":"v1.23.16-rancher2-3"}`, binds("/var/lib/cri-dockerd/x:/var/lib/cri-dockerd/x"), MergeOptions{}, []Change{bindChange(0, "/var/lib/cri-dockerd/x:/var/lib/cri-dockerd/x")}, nil, NotPatched},
-		{"the deepest mount counts: /var/run is not under /run", kubelet(`{}`), binds("/run/x:/var/run/x"), MergeOptions{}, nil, []string{"block bind-conflict"}, NotPatched},
+		{"the deepest mount counts", `{"prefixPath":"/etc/kubernetes"}`, binds("/etc/kubernetes/var/lib/kubelet/x:/etc/kubernetes/var/lib/kubelet/x"), MergeOptions{}, nil, []string{"info bind-not-needed"}, Patched},
+		{"the mount point counts: /var/run is not under /run", kubelet(`{}`), binds("/run/x:/var/run/x"), MergeOptions{}, nil, []string{"block bind-conflict"}, NotPatched},
 		{"already bound there, so nothing more is said", kubelet(`{"extraBinds":["/etc/kubernetes/x:/etc/kubernetes/x"]}`), binds("/etc/kubernetes/x:/etc/kubernetes/x"), MergeOptions{}, nil, nil, Patched},
 
 		// Windows.
@@ -186,7 +191,7 @@ func TestMergeRules(t *testing.T) {
 		{"something else has the wrong type", `{"addonJobTimeout":"45"}`, ecr(), MergeOptions{}, nil, []string{"block not-understood"}, Unknown},
 		{"an empty patch", kubelet(`{"extraArgs":{"v":"2"}}`), Patch{}, MergeOptions{}, nil, nil, Patched},
 	}
-	seen := map[string]bool{}
+	seen := map[string]bool{changedSince: true} // Revert's
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			doc := parse(t, tt.doc)
@@ -235,13 +240,13 @@ func TestMergeKeepsEverythingElse(t *testing.T) {
 // Two clusters of a fleet may be merged from one parsed document at a time; the
 // documents share what did not change.
 func TestMergedDocumentsDoNotShareLists(t *testing.T) {
-	doc := parse(t, kubelet(`{"extraBinds":["/z:/z"]}`))
+	doc := parse(t, kubelet(`{"extraBinds":["/x:/x","/y:/y","/z:/z"]}`))
 	first := Merge(doc, binds("/a:/a"), MergeOptions{}).Document
 	second := Merge(doc, binds("/b:/b"), MergeOptions{}).Document
-	if got := first.ExtraBinds(); !slices.Equal(got, []string{"/z:/z", "/a:/a"}) {
+	if got := first.ExtraBinds(); !slices.Equal(got, []string{"/x:/x", "/y:/y", "/z:/z", "/a:/a"}) {
 		t.Errorf("the first merge now holds %v", got)
 	}
-	if got := second.ExtraBinds(); !slices.Equal(got, []string{"/z:/z", "/b:/b"}) {
+	if got := second.ExtraBinds(); !slices.Equal(got, []string{"/x:/x", "/y:/y", "/z:/z", "/b:/b"}) {
 		t.Errorf("the second merge holds %v", got)
 	}
 }
@@ -331,7 +336,7 @@ func TestSeverityText(t *testing.T) {
 	}
 }
 
-func toJSON(t testing.TB, doc Document) string {
+func toJSON(t tester, doc Document) string {
 	t.Helper()
 	raw, err := json.Marshal(doc)
 	if err != nil {

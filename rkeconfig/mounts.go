@@ -58,6 +58,7 @@ func mountsOf(doc Document, dockerRootDir string) []mount {
 	if dockerRootDir == "" {
 		dockerRootDir = "/var/lib/docker" // Rancher's default for dockerRootDir
 	}
+	withoutZ := hasSince(doc, "1.22.0") // rke v1.8.1 cluster/plan.go:611
 	var mounts []mount
 	for _, m := range defaultMounts {
 		if m.onlyPrefixed && prefix == "" || !hasSince(doc, m.since) {
@@ -72,6 +73,9 @@ func mountsOf(doc Document, dockerRootDir string) []mount {
 				m.container = path.Join(prefix, m.container)
 			}
 			m.prefixed = false
+		}
+		if withoutZ {
+			m.options = strings.TrimSuffix(strings.TrimSuffix(m.options, "z"), ",")
 		}
 		mounts = append(mounts, m)
 	}
@@ -101,18 +105,11 @@ func covering(mounts []mount, target string) (m mount, inside string, ok bool) {
 }
 
 // isDefaultBind reports whether b is, byte for byte, what RKE adds by itself:
-// such a pair is de-duplicated (rke v1.6.1 cluster/plan.go:672). From 1.22 on RKE
-// leaves the z option out.
+// such a pair is de-duplicated (rke v1.6.1 cluster/plan.go:672).
 func (m mount) isDefaultBind(b bind) bool {
-	kept := strings.TrimPrefix(strings.TrimSuffix(strings.TrimSuffix(m.options, "z"), ","), ",")
-	for _, options := range []string{m.options, kept} {
-		text := m.host + ":" + m.container
-		if options != "" {
-			text += ":" + options
-		}
-		if b.text == text {
-			return true
-		}
+	text := m.host + ":" + m.container
+	if m.options != "" {
+		text += ":" + m.options
 	}
-	return false
+	return b.text == text
 }

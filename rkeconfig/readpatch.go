@@ -114,7 +114,7 @@ func (n patchNode) errorf(reason, hint string) *PatchError {
 }
 
 func (n patchNode) at(name string) string {
-	if !argName.MatchString(uiName(name)) && !isPlainName(name) {
+	if len(name) > 60 || !argName.MatchString(uiName(name)) && !isPlainName(name) {
 		name = quote(firstOf(name, 60))
 	}
 	if n.path == "" {
@@ -320,7 +320,7 @@ func (n patchNode) checkArgName(name string) error {
 	}
 	hint := "kubelet flags are lower case with dashes, as in max-pods"
 	if flag := flagName(name); argName.MatchString(flag) {
-		hint = "write " + flag
+		hint = "write " + firstOf(flag, 60)
 	}
 	return n.errorf("it is not the name of a kubelet flag", hint)
 }

@@ -220,6 +220,14 @@ func isPlain(s string) bool {
 	return err == nil && v == s
 }
 
+// printable quotes a text only where a terminal might do more than print it.
+func printable(s string) string {
+	if strings.ContainsFunc(s, isControl) {
+		return quote(s)
+	}
+	return s
+}
+
 // quote writes a text in double quotes; what a terminal might not just print is
 // escaped. The result is YAML as well as Go.
 func quote(s string) string {

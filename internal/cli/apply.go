@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -17,47 +19,66 @@ import (
 const (
 	flagYes           = "yes"
 	flagSkipNodeCheck = "skip-node-check"
-	flagParallel      = "parallel"
 	flagTimeout       = "timeout"
 	flagPoll          = "poll"
 	flagStateDir      = "state-dir"
+	flagPlan          = "plan"
+	flagChecksum      = "checksum"
+	flagResume        = "resume"
+	flagRollback      = "rollback-on-failure"
 )
 
 func (a *app) applyCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "apply",
 		Usage:     "patch the selected clusters, follow each to its real end",
-		ArgsUsage: "[NAME...]",
+		ArgsUsage: "[NAME... | --plan FILE | --resume RUN]",
 		Description: "Plans, shows the diff, asks, then changes one cluster after the other (or --parallel N at once). A cluster\n" +
 			"counts as done when its control plane and every worker run with the change. What a cluster was before is\n" +
 			"kept in the state directory. The first failure stops new clusters from starting. Ctrl-C stops following.",
 		Flags: concat([]cli.Flag{
-			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
+			&cli.StringFlag{Name: flagPlan, Usage: "carry out the plan in `FILE`, written by plan --out"},
+			&cli.StringFlag{Name: flagChecksum, Usage: "with --plan: only if the file's checksum is `SUM`, as plan printed it"},
+			&cli.StringFlag{Name: flagResume, Usage: "go on with `RUN`, which was interrupted or cut off"},
 			&cli.BoolFlag{Name: flagSkipNodeCheck, Usage: "apply without having seen that every node holds a working provider; if one does not, its kubelet will not start"},
-			&cli.IntFlag{Name: flagParallel, Value: 1, Usage: "clusters in flight at once, `N`"},
-			&cli.DurationFlag{Name: flagTimeout, Value: 30 * time.Minute, Usage: "how long one cluster's roll-out may take"},
-			&cli.DurationFlag{Name: flagPoll, Value: 5 * time.Second, Usage: "time between two looks at the clusters in flight"},
-			&cli.StringFlag{Name: flagStateDir, Usage: "`DIR` for runs and what clusters were before (default: $XDG_STATE_HOME/rkepatch)"},
-		}, selectFlags(), patchFlags(), connectFlags(), []cli.Flag{outputFlag()}),
+			&cli.BoolFlag{Name: flagRollback, Usage: "take the change of a cluster that failed back at once"},
+		}, runFlags(), paceFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
 		Action: a.apply,
 	}
+}
+
+// runFlags are those of every command that changes clusters.
+func runFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
+		&cli.DurationFlag{Name: flagTimeout, Value: 30 * time.Minute, Usage: "how long one cluster's roll-out may take"},
+		&cli.DurationFlag{Name: flagPoll, Value: 5 * time.Second, Usage: "time between two looks at the clusters in flight, while much happens"},
+		stateDirFlag(),
+	}
+}
+
+func stateDirFlag() cli.Flag {
+	return &cli.StringFlag{Name: flagStateDir, Usage: "`DIR` for runs and what clusters were before (default: $XDG_STATE_HOME/rkepatch)"}
 }
 
 const nodeCheckHint = "make sure that every node of every selected cluster holds the provider binary and its config file, then say --" + flagSkipNodeCheck
 
 func (a *app) apply(c *cli.Context) error {
-	sel, err := mustSelect(c)
-	if err != nil {
+	if err := checkSource(c); err != nil {
 		return err
 	}
 	if !c.Bool(flagSkipNodeCheck) {
 		return usagef(nodeCheckHint, "this version cannot look at the nodes itself: a kubelet that is told of a provider that is missing, not executable or misconfigured does not start, on every node, which takes the whole cluster down")
 	}
-	if c.Int(flagParallel) < 1 || c.Duration(flagTimeout) <= 0 || c.Duration(flagPoll) <= 0 {
-		return usagef("rkepatch apply --help shows the defaults", "--%s, --%s and --%s must be positive", flagParallel, flagTimeout, flagPoll)
+	pace, err := readPace(c, a.clock.Now())
+	if err != nil {
+		return err
 	}
-	if !c.Bool(flagYes) && !a.streams.Terminal {
-		return usagef("review rkepatch plan, then say --yes", "there is no terminal to ask on")
+	if pace.Between, err = a.between(c); err != nil {
+		return err
+	}
+	if err := a.checkRunFlags(c); err != nil {
+		return err
 	}
 	s, err := a.open(c)
 	if err != nil {
@@ -65,39 +86,159 @@ func (a *app) apply(c *cli.Context) error {
 	}
 	a.warn("--" + flagSkipNodeCheck + ": nobody has looked whether the nodes hold a working provider; a kubelet without one does not start")
 
-	plans, totals, err := a.review(c, s, sel)
+	dir, err := a.stateDir(c)
 	if err != nil {
 		return err
 	}
-	var outcomes []fleet.Outcome
-	var run *fleet.Run
-	if totals.Patch > 0 {
-		if err := a.confirm(c, totals); err != nil {
-			return err
-		}
-		if run, err = a.newRun(c); err != nil {
-			return err
-		}
-	}
-	if outcomes, err = a.carryOut(c, s, run, plans, totals); err != nil {
+	j := &job{session: s, pace: pace, kind: "apply"}
+	if err := a.source(c, j, dir); err != nil {
 		return err
 	}
-	code := applyCode(c.Context, outcomes)
-	if s.json {
-		doc := report.RunJSON{Head: s.head, Plans: plans, Outcomes: outcomes, Totals: totals, ExitCode: code}
-		if run != nil {
-			doc.Run = run.ID
-		}
-		if err := doc.Write(a.streams.Out); err != nil {
+	sortPlans(c, j.plans)
+	return a.carryOut(c, j, dir)
+}
+
+// checkSource: a plan file and a run to resume say themselves which clusters.
+func checkSource(c *cli.Context) error {
+	sel := selection(c)
+	switch {
+	case c.IsSet(flagPlan) && c.IsSet(flagResume):
+		return usagef("give one of them", "--%s and --%s contradict each other", flagPlan, flagResume)
+	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && !sel.Empty():
+		return usagef("drop the names and selecting flags", "--%s and --%s say themselves which clusters are meant", flagPlan, flagResume)
+	case c.IsSet(flagChecksum) && !c.IsSet(flagPlan):
+		return usagef("give --plan FILE, too", "--%s belongs to --%s", flagChecksum, flagPlan)
+	case c.IsSet(flagPlan) || c.IsSet(flagResume):
+		return nil
+	}
+	_, err := mustSelect(c)
+	return err
+}
+
+func (a *app) checkRunFlags(c *cli.Context) error {
+	if c.Duration(flagTimeout) <= 0 || c.Duration(flagPoll) <= 0 {
+		return usagef("rkepatch "+c.Command.Name+" --help shows the defaults", "--%s and --%s must be positive", flagTimeout, flagPoll)
+	}
+	if !c.Bool(flagYes) && !a.streams.Terminal {
+		return usagef("look first, then say --yes", "there is no terminal to ask on")
+	}
+	return nil
+}
+
+// job is a run in the making.
+type job struct {
+	session *session
+	pace    fleet.Pace
+	kind    string // apply or rollback
+	plans   []*fleet.ClusterPlan
+	totals  report.Totals
+	visible int
+
+	planFile []byte // as it was reviewed; nil when the plans are fresh
+	run      *fleet.Run
+	resumed  map[string]fleet.Earlier
+	revert   *fleet.Reverter
+	of       string // run that is rolled back
+	after    func(fleet.Outcome) error
+}
+
+// source fills in the plans: from a plan file, a run to resume, or Rancher.
+func (a *app) source(c *cli.Context, j *job, dir string) error {
+	name := c.String(flagPlan)
+	if id := c.String(flagResume); id != "" {
+		record, err := fleet.LoadRun(dir, id)
+		if err != nil {
 			return err
 		}
-	} else {
-		text := a.text(a.streams.Out)
-		text.Outcomes(outcomes)
-		fmt.Fprintln(a.streams.Out, report.CountOutcomes(outcomes))
+		if record.Head.Kind != "apply" {
+			return usagef("run the rollback again instead", "run %s is a %s and cannot be resumed", id, record.Head.Kind)
+		}
+		j.resumed, name = record.Clusters, filepath.Join(record.Dir, "plan.jsonl")
+		if j.run, err = record.Open(); err != nil {
+			return err
+		}
 	}
-	if run != nil {
-		fmt.Fprintf(a.streams.Err, "rkepatch: run %s; what the clusters were before lies in %s\n", run.ID, run.Dir)
+	if name == "" {
+		sel, err := mustSelect(c)
+		if err != nil {
+			return err
+		}
+		j.session.planner.WideDiffs = c.IsSet(flagReport)
+		if j.plans, j.totals, err = a.review(c, j.session, sel); err != nil {
+			return err
+		}
+		j.visible = j.session.planner.Visible
+		return nil
+	}
+	return a.sourceFile(c, j, name)
+}
+
+func (a *app) sourceFile(c *cli.Context, j *job, name string) error {
+	file, err := fleet.OpenPlan(name)
+	if err != nil {
+		return err
+	}
+	if want := c.String(flagChecksum); want != "" && want != file.Checksum {
+		return fmt.Errorf("%w %s: its checksum is %s, reviewed was %s", fleet.ErrPlanFile, name, file.Checksum, want)
+	}
+	if file.Server != j.session.head.Server {
+		return fmt.Errorf("%w %s: it was made for %s, this is %s", fleet.ErrPlanFile, name, file.Server, j.session.head.Server)
+	}
+	if j.planFile, err = os.ReadFile(name); err != nil {
+		return err
+	}
+	j.session.planner = file.Planner(j.session.planner)
+	if err := j.session.planner.Prepare(c.Context); err != nil {
+		return err
+	}
+	j.plans, j.visible = file.Plans, file.Visible
+	text := a.reviewText(j.session)
+	for _, p := range j.plans {
+		j.totals.Add(p)
+		text.Plan(p)
+	}
+	fmt.Fprintf(text.W, "%s, planned %s, checksum %s\n", j.totals, file.CreatedAt.Local().Format(time.DateTime), file.Checksum)
+	return nil
+}
+
+// carryOut asks, makes the run, applies and reports.
+func (a *app) carryOut(c *cli.Context, j *job, dir string) error {
+	if j.totals.Patch > 0 {
+		if err := a.announce(c, j); err != nil {
+			return err
+		}
+		if err := a.confirm(c, j); err != nil {
+			return err
+		}
+		release, err := fleet.Lock(dir)
+		if err != nil {
+			return err
+		}
+		defer release()
+		if err := a.begin(c, j, dir); err != nil {
+			return err
+		}
+		defer j.run.Close()
+	}
+	outcomes, err := a.execute(c, j)
+	if err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		if j.after != nil && j.run != nil {
+			if err := j.after(o); err != nil {
+				return err
+			}
+		}
+	}
+	code := applyCode(c.Context, outcomes)
+	if j.run != nil && c.Context.Err() == nil {
+		if err := j.run.Note(fleet.Entry{Event: fleet.EventEnded, Text: report.CountOutcomes(outcomes)}); err != nil {
+			return err
+		}
+	}
+	if err := a.show(c, j, outcomes, code); err != nil {
+		return err
 	}
 	if code == ExitOK {
 		return nil
@@ -105,15 +246,111 @@ func (a *app) apply(c *cli.Context) error {
 	return exitError(code)
 }
 
-// review plans the selected clusters and shows the plans, on stderr when stdout
-// is to hold JSON only.
+// announce says how the clusters will be gone through, and stops a run that
+// would change too much at once.
+func (a *app) announce(c *cli.Context, j *job) error {
+	sizes := j.pace.Sizes(j.totals.Patch)
+	if len(sizes) > 1 {
+		fmt.Fprintf(a.streams.Err, "rkepatch: %d waves of %s clusters (percentages of %d, rounded up)\n", len(sizes), join(sizes), j.totals.Patch)
+	}
+	if why := j.pace.TooLarge(j.totals.Patch, j.visible); why != "" && !c.Bool(flagLargeWave) {
+		return usagef("use --"+flagWaves+" 1,10%,100% or fewer clusters, or allow it with --"+flagLargeWave, "%s", why)
+	}
+	return nil
+}
+
+func join(ns []int) string {
+	parts := make([]string, len(ns))
+	for i, n := range ns {
+		parts[i] = fmt.Sprint(n)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// begin makes the run's place, or goes on in that of the run to be resumed.
+func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
+	if j.run != nil {
+		return j.run.Note(fleet.Entry{Event: fleet.EventResumed})
+	}
+	if j.run, err = fleet.NewRun(dir, a.clock.Now()); err != nil {
+		return err
+	}
+	if j.planFile == nil {
+		if j.planFile, err = a.writePlanFile(j); err != nil {
+			return err
+		}
+	}
+	return j.run.Begin(fleet.Head{
+		Kind: j.kind, Of: j.of, Server: j.session.head.Server, Program: a.version,
+		Clusters: len(j.plans), SkipNodeCheck: c.Bool(flagSkipNodeCheck),
+	}, j.planFile)
+}
+
+func (a *app) writePlanFile(j *job) ([]byte, error) {
+	name := filepath.Join(j.run.Dir, "plan.new")
+	w, err := j.session.planner.CreatePlan(name, a.version, j.session.head.RancherVersion, a.clock.Now())
+	if err != nil {
+		return nil, err
+	}
+	defer w.Abort()
+	for _, p := range j.plans {
+		if err := w.Add(p); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := w.Close(j.visible); err != nil {
+		return nil, err
+	}
+	defer os.Remove(name)
+	return os.ReadFile(name)
+}
+
+func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
+	progress := report.NewProgress(a.streams.Err, a.streams.Terminal, j.totals.Patch, a.clock.Now)
+	defer progress.Close()
+	applier := fleet.Applier{
+		Planner: j.session.planner, Run: j.run, Clock: a.clock, Pace: j.pace, Revert: j.revert, Earlier: j.resumed,
+		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
+		RollbackOnFailure: c.Bool(flagRollback),
+		Say:               progress.Say, Done: progress.Done,
+	}
+	return applier.Apply(c.Context, j.plans)
+}
+
+// show writes what came of the run: text or JSON on stdout, and the page.
+func (a *app) show(c *cli.Context, j *job, outcomes []fleet.Outcome, code int) error {
+	if j.session.json {
+		doc := report.RunJSON{Head: j.session.head, Plans: j.plans, Outcomes: outcomes, Totals: j.totals, ExitCode: code}
+		if j.run != nil {
+			doc.Run = j.run.ID
+		}
+		if err := doc.Write(a.streams.Out); err != nil {
+			return err
+		}
+	} else {
+		a.text(a.streams.Out).Outcomes(outcomes)
+		fmt.Fprintln(a.streams.Out, report.CountOutcomes(outcomes))
+	}
+	if j.run != nil {
+		fmt.Fprintf(a.streams.Err, "rkepatch: run %s; what the clusters were before lies in %s\n", j.run.ID, j.run.Dir)
+	}
+	return a.writeRunPage(c, j, outcomes)
+}
+
+// reviewText is where plans are shown: on stderr when stdout is to hold JSON
+// only.
+func (a *app) reviewText(s *session) report.Text {
+	if s.json {
+		return a.text(a.streams.Err)
+	}
+	return a.text(a.streams.Out)
+}
+
+// review plans the selected clusters and shows the plans.
 func (a *app) review(c *cli.Context, s *session, sel fleet.Selection) ([]*fleet.ClusterPlan, report.Totals, error) {
 	var plans []*fleet.ClusterPlan
 	var totals report.Totals
-	text := a.text(a.streams.Out)
-	if s.json {
-		text = a.text(a.streams.Err)
-	}
+	text := a.reviewText(s)
 	for p, err := range s.planner.Plan(c.Context, sel) {
 		if err != nil {
 			return nil, totals, err
@@ -129,12 +366,16 @@ func (a *app) review(c *cli.Context, s *session, sel fleet.Selection) ([]*fleet.
 	return plans, totals, nil
 }
 
-func (a *app) confirm(c *cli.Context, t report.Totals) error {
+func (a *app) confirm(c *cli.Context, j *job) error {
 	if c.Bool(flagYes) {
 		return nil
 	}
-	fmt.Fprintf(a.streams.Err, "\nChange %d cluster(s)? Their kubelets restart, node by node. Only \"yes\" is taken for an answer: ", t.Patch)
-	answer, err := readLine(c.Context, a.streams.In)
+	what := "Change"
+	if j.revert != nil {
+		what = "Roll back"
+	}
+	fmt.Fprintf(a.streams.Err, "\n%s %d cluster(s)? Their kubelets restart, node by node. Only \"yes\" is taken for an answer: ", what, j.totals.Patch)
+	answer, err := a.readLine(c.Context)
 	if err != nil {
 		return err
 	}
@@ -146,14 +387,17 @@ func (a *app) confirm(c *cli.Context, t report.Totals) error {
 }
 
 // readLine gives up when ctx ends, so that Ctrl-C at the question works.
-func readLine(ctx context.Context, r io.Reader) (string, error) {
+func (a *app) readLine(ctx context.Context) (string, error) {
 	type line struct {
 		text string
 		err  error
 	}
+	if a.in == nil {
+		a.in = bufio.NewReader(a.streams.In)
+	}
 	got := make(chan line, 1)
 	go func() {
-		text, err := bufio.NewReader(r).ReadString('\n')
+		text, err := a.in.ReadString('\n')
 		if err == io.EOF {
 			err = nil
 		}
@@ -167,26 +411,11 @@ func readLine(ctx context.Context, r io.Reader) (string, error) {
 	}
 }
 
-func (a *app) newRun(c *cli.Context) (*fleet.Run, error) {
-	dir := c.String(flagStateDir)
-	if dir == "" {
-		var err error
-		if dir, err = fleet.StateDir(a.streams.Getenv); err != nil {
-			return nil, err
-		}
+func (a *app) stateDir(c *cli.Context) (string, error) {
+	if dir := c.String(flagStateDir); dir != "" {
+		return filepath.Abs(dir)
 	}
-	return fleet.NewRun(dir, a.clock.Now())
-}
-
-func (a *app) carryOut(c *cli.Context, s *session, run *fleet.Run, plans []*fleet.ClusterPlan, totals report.Totals) ([]fleet.Outcome, error) {
-	progress := report.NewProgress(a.streams.Err, a.streams.Terminal, totals.Patch, a.clock.Now)
-	defer progress.Close()
-	applier := fleet.Applier{
-		Planner: s.planner, Run: run, Clock: a.clock,
-		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
-		Say: progress.Say, Done: progress.Done,
-	}
-	return applier.Apply(c.Context, plans)
+	return fleet.StateDir(a.streams.Getenv)
 }
 
 // applyCode: an interrupt outranks a failure, a failure outranks a block.
@@ -198,6 +427,8 @@ func applyCode(ctx context.Context, outcomes []fleet.Outcome) int {
 			code = max(code, ExitFailed)
 		case fleet.StatusBlocked, fleet.StatusStale:
 			code = max(code, ExitBlocked)
+		case fleet.StatusNotStarted:
+			code = max(code, ExitError)
 		case fleet.StatusInFlight:
 			code = ExitInterrupted
 		}

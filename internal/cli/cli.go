@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ type app struct {
 	streams Streams
 	version string
 	clock   fleet.Clock
+	in      *bufio.Reader // of streams.In, once something was read
 }
 
 // Run carries out one call of the program and gives its exit code. It returns
@@ -36,7 +38,7 @@ func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clo
 }
 
 func (a *app) command() *cli.App {
-	commands := []*cli.Command{a.clustersCommand(), a.planCommand(), a.applyCommand()}
+	commands := []*cli.Command{a.clustersCommand(), a.planCommand(), a.applyCommand(), a.rollbackCommand(), a.runsCommand()}
 	for _, c := range commands {
 		c.OnUsageError = onUsageError
 		c.Before = refuseLateFlags

@@ -27,7 +27,7 @@ func (a *app) clusters(c *cli.Context) error {
 		return err
 	}
 	if session.json {
-		return a.streamJSON(c, session, sel, "Clusters", nil)
+		return a.clustersJSON(c, session, sel)
 	}
 	table := a.text(a.streams.Out).NewClusters()
 	for p, err := range session.planner.Plan(c.Context, sel) {
@@ -56,9 +56,11 @@ func (a *app) open(c *cli.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	planner, err := a.planner(c, client)
-	if err != nil {
-		return nil, err
+	planner := &fleet.Planner{Rancher: client}
+	if c.Command.Name != "rollback" { // which has its patch from the run
+		if planner, err = a.planner(c, client); err != nil {
+			return nil, err
+		}
 	}
 	version, err := a.checkServer(c.Context, client)
 	if err != nil {
@@ -67,25 +69,11 @@ func (a *app) open(c *cli.Context) (*session, error) {
 	return &session{planner, report.Head{Server: client.URL(), RancherVersion: version.Version}, json}, nil
 }
 
-// streamJSON writes the plans of the selected clusters as one JSON document.
-func (a *app) streamJSON(c *cli.Context, s *session, sel fleet.Selection, kind string, each func(*fleet.ClusterPlan)) error {
-	s.head.Kind = kind
+func (a *app) clustersJSON(c *cli.Context, s *session, sel fleet.Selection) error {
+	s.head.Kind = "Clusters"
 	doc := report.NewPlanJSON(a.streams.Out, s.head)
 	var totals report.Totals
-	var failure error
-	for p, err := range s.planner.Plan(c.Context, sel) {
-		if err != nil {
-			failure = err
-			break
-		}
-		totals.Add(p)
-		if each != nil {
-			each(p)
-		}
-		if err := doc.Add(p); err != nil {
-			return err
-		}
-	}
+	failure := a.feed(c, s, sel, &totals, []planSink{{add: doc.Add}})
 	if err := doc.Close(totals, failure); err != nil {
 		return err
 	}

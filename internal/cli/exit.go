@@ -54,7 +54,7 @@ func exitCode(ctx context.Context, w io.Writer, err error) int {
 		fmt.Fprintf(w, "rkepatch: hint: %s\n", oneLine(hint))
 	}
 	var usage *usageError
-	if errors.As(err, &usage) || errors.Is(err, fleet.ErrSelection) || errors.Is(err, rkeconfig.ErrPatch) || errors.Is(err, rancher.ErrNoURL) || errors.Is(err, rancher.ErrNoCredentials) || errors.Is(err, rancher.ErrOption) {
+	if errors.As(err, &usage) || errors.Is(err, fleet.ErrSelection) || errors.Is(err, fleet.ErrPace) || errors.Is(err, rkeconfig.ErrPatch) || errors.Is(err, rancher.ErrNoURL) || errors.Is(err, rancher.ErrNoCredentials) || errors.Is(err, rancher.ErrOption) {
 		return ExitUsage
 	}
 	return ExitError

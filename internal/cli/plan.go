@@ -9,7 +9,10 @@ import (
 	"rkepatch/internal/report"
 )
 
-const flagDetailed = "detailed-exitcode"
+const (
+	flagDetailed = "detailed-exitcode"
+	flagOut      = "out"
+)
 
 func (a *app) planCommand() *cli.Command {
 	return &cli.Command{
@@ -19,10 +22,17 @@ func (a *app) planCommand() *cli.Command {
 		Description: "Shows for each selected cluster what apply would change and what the operator must know about it.\n" +
 			"Exit code 3 when a cluster is blocked.",
 		Flags: concat([]cli.Flag{
+			&cli.StringFlag{Name: flagOut, Usage: "write the plan to `FILE`, for apply --plan, and print its checksum"},
 			&cli.BoolFlag{Name: flagDetailed, Usage: "exit with 2 when there are changes and nothing is blocked"},
-		}, selectFlags(), patchFlags(), connectFlags(), []cli.Flag{outputFlag()}),
+		}, selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
 		Action: a.plan,
 	}
+}
+
+// planSink takes the plans as they come in.
+type planSink struct {
+	add   func(*fleet.ClusterPlan) error
+	close func(t report.Totals, failure error) error
 }
 
 func (a *app) plan(c *cli.Context) error {
@@ -34,38 +44,101 @@ func (a *app) plan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var totals report.Totals
-	if s.json {
-		if err := a.streamJSON(c, s, sel, "Plan", totals.Add); err != nil {
-			return err
-		}
-		return planCode(c, totals)
+	s.planner.WideDiffs = c.IsSet(flagReport)
+	sinks, err := a.planSinks(c, s)
+	if err != nil {
+		return err
 	}
-	text := a.text(a.streams.Out)
+	var totals report.Totals
+	failure := a.feed(c, s, sel, &totals, sinks)
+	for _, sink := range sinks {
+		if err := sink.close(totals, failure); err != nil && failure == nil {
+			failure = err
+		}
+	}
+	switch {
+	case failure != nil:
+		return failure
+	case totals.Blocked > 0:
+		return exitError(ExitBlocked)
+	case totals.Patch > 0 && c.Bool(flagDetailed):
+		return exitError(ExitChanges)
+	}
+	return nil
+}
+
+func (a *app) feed(c *cli.Context, s *session, sel fleet.Selection, totals *report.Totals, sinks []planSink) error {
 	for p, err := range s.planner.Plan(c.Context, sel) {
 		if err != nil {
 			return err
 		}
 		totals.Add(p)
-		text.Plan(p)
+		for _, sink := range sinks {
+			if err := sink.add(p); err != nil {
+				return err
+			}
+		}
 	}
-	if totals.Clusters == 0 {
+	if totals.Clusters == 0 && !sel.All {
 		return noneSelected()
 	}
-	fmt.Fprintln(a.streams.Out, totals)
-	return planCode(c, totals)
+	return nil
+}
+
+// planSinks gives where the plans go: stdout, the plan file, the review page.
+func (a *app) planSinks(c *cli.Context, s *session) ([]planSink, error) {
+	sinks := []planSink{a.stdoutSink(s)}
+	page, err := a.newPage(c, report.PageData{Head: s.head, Kind: "Plan", Command: commandLine(c)})
+	if err != nil {
+		return nil, err
+	}
+	if page != nil {
+		sinks = append(sinks, planSink{
+			add:   func(p *fleet.ClusterPlan) error { return page.Add(p, nil) },
+			close: page.finish,
+		})
+	}
+	if name := c.String(flagOut); name != "" {
+		w, err := s.planner.CreatePlan(name, a.version, s.head.RancherVersion, a.clock.Now())
+		if err != nil {
+			return nil, err
+		}
+		sinks = append(sinks, planSink{
+			add: w.Add,
+			close: func(_ report.Totals, failure error) error {
+				if failure != nil {
+					w.Abort()
+					return nil
+				}
+				sum, err := w.Close(s.planner.Visible)
+				if err == nil {
+					fmt.Fprintf(a.streams.Err, "rkepatch: plan written to %s, checksum %s\n", name, sum)
+				}
+				return err
+			},
+		})
+	}
+	return sinks, nil
+}
+
+func (a *app) stdoutSink(s *session) planSink {
+	if s.json {
+		s.head.Kind = "Plan"
+		doc := report.NewPlanJSON(a.streams.Out, s.head)
+		return planSink{doc.Add, doc.Close}
+	}
+	text := a.text(a.streams.Out)
+	return planSink{
+		add: func(p *fleet.ClusterPlan) error { text.Plan(p); return nil },
+		close: func(t report.Totals, failure error) error {
+			if failure == nil {
+				fmt.Fprintln(a.streams.Out, t)
+			}
+			return nil
+		},
+	}
 }
 
 func noneSelected() error {
 	return fmt.Errorf("%w: no RKE1 cluster fits the selection (rkepatch clusters lists what there is)", fleet.ErrUnknownCluster)
-}
-
-func planCode(c *cli.Context, t report.Totals) error {
-	switch {
-	case t.Blocked > 0:
-		return exitError(ExitBlocked)
-	case t.Patch > 0 && c.Bool(flagDetailed):
-		return exitError(ExitChanges)
-	}
-	return nil
 }

@@ -100,7 +100,7 @@ func TestCtrlCWhileFollowing(t *testing.T) {
 	if code != ExitInterrupted {
 		t.Errorf("code %d, want %d", code, ExitInterrupted)
 	}
-	for _, want := range []string{"in-flight   prod-eu", "next: rkepatch clusters c-prod1", "not-started prod-us"} {
+	for _, want := range []string{"in-flight   prod-eu", "next: rkepatch apply --resume ", "not-started prod-us"} {
 		if !strings.Contains(p.out.String(), want) {
 			t.Errorf("no %q in\n%s", want, p.out.String())
 		}

@@ -17,7 +17,7 @@ import (
 
 // rancherCommand is the script command "rancher"; TestScripts says what it can.
 func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) == 0 {
+	if len(args) == 0 || neg && args[0] != "kubelet" {
 		ts.Fatalf("usage: rancher WHAT [args...]")
 	}
 	sim := ts.Value("sim").(*simrancher.Server)
@@ -41,19 +41,24 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv("RANCHER_SECRET_KEY", secret)
 	case "fail":
 		sim.Script(arg(0), simrancher.Fail{Message: arg(1)})
+	case "succeed":
+		sim.Script(arg(0), simrancher.Succeed{})
 	case "hang":
 		sim.Script(arg(0), simrancher.Hang{})
 	case "stuck":
 		sim.Script(arg(0), simrancher.WorkerStuck{Node: arg(1)})
 	case "edit":
 		sim.Edit(arg(0), func(object map[string]any) {
-			kubelet := storedKubelet(object)
-			extra, _ := kubelet["extraArgs"].(map[string]any)
-			if extra == nil {
-				extra = map[string]any{}
-				kubelet["extraArgs"] = extra
+			applied, _ := object["appliedSpec"].(map[string]any) // rolled out already
+			for _, o := range []map[string]any{object, applied} {
+				kubelet := storedKubelet(o)
+				extra, _ := kubelet["extraArgs"].(map[string]any)
+				if extra == nil {
+					extra = map[string]any{}
+					kubelet["extraArgs"] = extra
+				}
+				extra[arg(1)] = arg(2)
 			}
-			extra[arg(1)] = arg(2)
 		})
 	case "await":
 		for !slices.ContainsFunc(sim.Requests(), func(r simrancher.Request) bool { return r.Method+" "+r.Path == arg(0) }) {
@@ -77,7 +82,7 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "kubelet":
 		text, err := json.Marshal(storedKubelet(sim.Stored(arg(0))))
 		ts.Check(err)
-		if !strings.Contains(string(text), arg(1)) {
+		if strings.Contains(string(text), arg(1)) == neg {
 			ts.Fatalf("the stored kubelet section is %s", text)
 		}
 	default:

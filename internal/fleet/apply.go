@@ -5,12 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
-	"sync/atomic"
+	"strings"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"rkepatch/rancher"
 	"rkepatch/rkeconfig"
@@ -46,6 +44,7 @@ type Outcome struct {
 	Name     string        `json:"name"`
 	Status   Status        `json:"status"`
 	Stored   bool          `json:"stored"` // Rancher's stored config holds the change
+	Started  time.Time     `json:"started,omitzero"`
 	Duration time.Duration `json:"durationNanoseconds"`
 	Message  string        `json:"message,omitempty"`
 	Next     string        `json:"next,omitempty"` // the command that settles it
@@ -60,6 +59,13 @@ type Applier struct {
 	Parallel int           // clusters in flight at once, at least 1
 	Timeout  time.Duration // per cluster, from its PUT to its end
 	Poll     time.Duration // between two polls
+	Pace     Pace
+	// RollbackOnFailure takes the change of a cluster that failed back at once.
+	RollbackOnFailure bool
+	// Revert makes the run a rollback: plans are computed by it.
+	Revert *Reverter
+	// Earlier holds what a run that is resumed had come to, by cluster id.
+	Earlier map[string]Earlier
 	// Say is told of every step, Done of every cluster that is over; from
 	// several goroutines.
 	Say  func(id, name, text string)
@@ -70,54 +76,75 @@ type Applier struct {
 // reacts within seconds; a reconcile that is queued behind others may not.
 const neverNoticed = 5 * time.Minute
 
-// Apply changes the clusters whose plan says so, at most Parallel at a time,
-// and gives one outcome per plan, in their order. The first failure stops new
-// clusters from starting; those in flight are followed to their end. When ctx
-// ends, no new cluster is started and no PUT is cut short, but following stops.
+// Apply changes the clusters whose plan says so, wave by wave, at most Parallel
+// at a time, and gives one outcome per plan, in their order. Once more clusters
+// failed than Pace allows, no new one is started; those in flight are followed
+// to their end. When ctx ends, no new cluster is started and no PUT is cut
+// short, but following stops.
 //
 // The schema that Rancher serves is checked first; an error wraps
 // rancher.ErrSchema and nothing was written.
 func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, error) {
-	if slices.ContainsFunc(plans, func(p *ClusterPlan) bool { return p.Action == ActionPatch }) {
-		if err := a.checkSchema(ctx); err != nil {
-			return nil, err
-		}
-	}
-	f := newFollower(a.Planner.Rancher, a.Clock, a.Poll, a.Say)
-	following, stopFollowing := context.WithCancel(ctx)
-	defer stopFollowing()
-	go f.run(following)
-
 	outcomes := make([]Outcome, len(plans))
-	var failed atomic.Bool
-	var group errgroup.Group
-	group.SetLimit(max(1, a.Parallel))
+	var todo []int
 	for i, p := range plans {
-		outcomes[i] = Outcome{ID: p.ID, Name: p.Name, Status: StatusNotStarted, Message: "the run ended before its turn"}
-		switch p.Action {
-		case ActionNone:
+		outcomes[i] = Outcome{ID: p.ID, Name: p.Name}
+		earlier, resumed := a.Earlier[p.ID]
+		switch {
+		case resumed && earlier.Settled():
+			outcomes[i] = *earlier.Outcome
+		case p.Action == ActionNone:
 			outcomes[i].Status, outcomes[i].Message = StatusUnchanged, "already as wanted"
-		case ActionBlocked:
-			worst, _ := p.Worst()
-			outcomes[i].Status, outcomes[i].Message = StatusBlocked, worst.Code+": "+worst.Message
-		case ActionPatch:
-			group.Go(func() error {
-				if ctx.Err() != nil || failed.Load() {
-					return nil
-				}
-				began := a.Clock.Now()
-				outcomes[i] = a.one(ctx, f, p)
-				outcomes[i].Duration = a.Clock.Now().Sub(began)
-				a.Done(outcomes[i])
-				if outcomes[i].Status == StatusFailed {
-					failed.Store(true)
-				}
-				return nil
-			})
+		case p.Action == ActionBlocked:
+			outcomes[i].Status, outcomes[i].Message = StatusBlocked, worstOf(p)
+		default:
+			outcomes[i].Status, outcomes[i].Message = StatusNotStarted, "the run ended before its turn"
+			todo = append(todo, i)
 		}
 	}
-	return outcomes, group.Wait()
+	if len(todo) == 0 {
+		return outcomes, nil
+	}
+	if err := a.checkSchema(ctx); err != nil {
+		return nil, err
+	}
+	a.Run.journal.setClock(a.Clock.Now)
+	f := newFollower(a.Planner.Rancher, a.Clock, a.Poll, a.say)
+	following, stopFollowing := context.WithCancel(ctx)
+	var polling sync.WaitGroup
+	polling.Go(func() { f.run(following) })
+	defer polling.Wait() // nothing is said any more once Apply has returned
+	defer stopFollowing()
+
+	a.Pace.run(ctx, a.Clock, max(1, a.Parallel), len(todo), func(n int, why string) bool {
+		i := todo[n]
+		if why != "" {
+			outcomes[i].Message = why
+			return true
+		}
+		began := a.Clock.Now()
+		out := a.one(ctx, f, plans[i])
+		out.Started, out.Duration = began, a.Clock.Now().Sub(began)
+		outcomes[i] = out
+		_ = a.log(Entry{Event: EventOutcome, Cluster: out.ID, Name: out.Name, Outcome: &out})
+		a.Done(out)
+		return out.Status != StatusFailed
+	})
+	return outcomes, nil
 }
+
+func worstOf(p *ClusterPlan) string {
+	worst, _ := p.Worst()
+	return worst.Code + ": " + worst.Message
+}
+
+// say tells a step and keeps it in the journal.
+func (a *Applier) say(id, name, text string) {
+	_ = a.log(Entry{Event: EventStep, Cluster: id, Name: name, Text: text}) // what matters is logged apart
+	a.Say(id, name, text)
+}
+
+func (a *Applier) log(e Entry) error { return a.Run.journal.Append(e) }
 
 // checkSchema asks the server whether it knows the fields that are about to be
 // written: it would drop what it does not know, with a 200.
@@ -136,54 +163,111 @@ func (a *Applier) checkSchema(ctx context.Context) error {
 // one takes one cluster through GET, comparison, pre-image, PUT and following.
 func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Outcome {
 	out := Outcome{ID: planned.ID, Name: planned.Name}
+	look := "rkepatch plan " + planned.ID
+	if err := a.log(Entry{Event: EventStarted, Cluster: out.ID, Name: out.Name}); err != nil {
+		return out.failed(false, err, "")
+	}
 	cl, fresh, err := a.fresh(ctx, planned)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		out.Status, out.Message = StatusNotStarted, "interrupted before anything was written"
-		return out
+		return out.interrupted()
 	case errors.Is(err, ErrStale):
-		out.Status, out.Message, out.Err = StatusStale, err.Error(), err
-		out.Next = "rkepatch plan " + planned.ID
+		out.Status, out.Message, out.Next, out.Err = StatusStale, err.Error(), look, err
 		return out
 	case err != nil:
-		return out.failed(false, err, "rkepatch plan "+planned.ID)
+		return out.failed(false, err, look)
+	case fresh.Action == ActionNone && a.Earlier[out.ID].Sent:
+		return a.follow(ctx, f, out, cl, cl)
 	case fresh.Action == ActionNone:
 		out.Status, out.Message = StatusUnchanged, "already as wanted: somebody else was faster"
 		return out
 	case fresh.Action == ActionBlocked:
-		worst, _ := fresh.Worst()
-		out.Status, out.Message = StatusBlocked, worst.Code+": "+worst.Message
-		out.Next = "rkepatch plan " + planned.ID
+		out.Status, out.Message, out.Next = StatusBlocked, worstOf(fresh), look
 		return out
 	}
-	if err := a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now()); err != nil {
+	err = a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now())
+	for _, event := range []Event{EventPreImage, EventPut} {
+		if err == nil && ctx.Err() != nil {
+			return out.interrupted()
+		}
+		if err == nil {
+			err = a.log(Entry{Event: event, Cluster: out.ID, Name: out.Name})
+		}
+	}
+	if err != nil {
 		return out.failed(false, err, "")
 	}
 
 	// From here on the cluster may change: a PUT that is cut short leaves
 	// nobody wiser, so an interrupt waits for its answer.
-	a.Say(cl.ID, cl.Name, "writing the config")
+	a.say(cl.ID, cl.Name, "writing the config")
 	stored, err := a.put(context.WithoutCancel(ctx), cl, fresh)
 	if err != nil {
-		var wrong *rancher.NotStoredError
-		return out.failed(errors.As(err, &wrong), err, "rkepatch plan "+cl.ID)
+		perhaps := errors.Is(err, rancher.ErrNotStored) || errors.Is(err, rancher.ErrUnknownOutcome) && !errors.Is(err, errUntouched)
+		return a.failed(ctx, f, out, cl, perhaps, err)
 	}
+	_ = a.log(Entry{Event: EventStored, Cluster: out.ID, Name: out.Name})
+	a.say(cl.ID, cl.Name, "stored, Rancher reconciles")
+	return a.follow(ctx, f, out, cl, stored)
+}
+
+// follow waits for the end of a roll-out that began with stored.
+func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, stored *rancher.Cluster) Outcome {
 	out.Stored = true
-	w, err := newWatch(cl, stored, a.Planner.Patch, a.Clock.Now(), patience{unnoticed: neverNoticed, total: a.Timeout})
+	w, err := newWatch(before, stored, a.Planner.Patch, a.Clock.Now(), patience{unnoticed: neverNoticed, total: a.Timeout})
 	if err != nil {
-		return out.failed(true, err, "rkepatch plan "+cl.ID)
+		return a.failed(ctx, f, out, before, true, err)
 	}
-	a.Say(cl.ID, cl.Name, "stored, Rancher reconciles")
 	switch err := f.follow(ctx, w); {
 	case errors.Is(err, ErrInterrupted):
 		out.Status, out.Message, out.Err = StatusInFlight, err.Error(), err
-		out.Next = "rkepatch clusters " + cl.ID
+		out.Next = a.next("rkepatch apply --resume " + a.Run.ID)
 	case err != nil:
-		return out.failed(true, err, "rkepatch clusters "+cl.ID)
+		return a.failed(ctx, f, out, before, true, err)
+	case a.Revert != nil:
+		out.Status, out.Message = StatusPatched, "rolled back, every kubelet is as before"
 	default:
 		out.Status, out.Message = StatusPatched, "every kubelet has the change"
 	}
 	return out
+}
+
+// next is the command that settles a cluster: a rollback is settled by looking.
+func (a *Applier) next(command string) string {
+	if a.Revert != nil {
+		return "rkepatch clusters"
+	}
+	return command
+}
+
+// failed makes out a failure. A change that Rancher may hold is taken back when
+// the run was told to.
+func (a *Applier) failed(ctx context.Context, f *follower, out Outcome, before *rancher.Cluster, stored bool, err error) Outcome {
+	next := "rkepatch plan " + out.ID
+	if stored {
+		next = a.next("rkepatch rollback " + a.Run.ID + " " + out.ID)
+	}
+	out = out.failed(stored, err, next)
+	if !stored || !a.RollbackOnFailure || a.Revert != nil || ctx.Err() != nil {
+		return out
+	}
+	a.say(out.ID, out.Name, "failed, taking the change back")
+	back := *a
+	back.Revert = &Reverter{Planner: a.Planner, Run: a.Run}
+	// The pre-image of this run must stay: it is what the cluster was before.
+	if undone := back.revert(ctx, f, before); undone.Status == StatusFailed {
+		out.Message += "; taking the change back failed, too: " + undone.Message
+	} else {
+		out.Stored = false
+		out.Message += "; the change was taken back: " + undone.Message
+		out.Next = "rkepatch plan " + out.ID
+	}
+	return out
+}
+
+func (o Outcome) interrupted() Outcome {
+	o.Status, o.Message = StatusNotStarted, "interrupted before anything was written"
+	return o
 }
 
 func (o Outcome) failed(stored bool, err error, next string) Outcome {
@@ -192,7 +276,7 @@ func (o Outcome) failed(stored bool, err error, next string) Outcome {
 }
 
 // fresh reads the cluster anew and plans it again. The error wraps ErrStale
-// when the changes are no longer those that were shown.
+// when what the plan was computed from has changed.
 func (a *Applier) fresh(ctx context.Context, planned *ClusterPlan) (*rancher.Cluster, *ClusterPlan, error) {
 	cl, err := a.Planner.Rancher.Cluster(ctx, planned.ID)
 	if err != nil {
@@ -201,25 +285,63 @@ func (a *Applier) fresh(ctx context.Context, planned *ClusterPlan) (*rancher.Clu
 	if cl.UUID != planned.UUID {
 		return nil, nil, fmt.Errorf("%w: %s is another cluster now (uuid %s, planned for %s)", ErrStale, cl.ID, cl.UUID, planned.UUID)
 	}
-	doc, docErr := rkeconfig.ParseDocument(cl.Config)
-	fresh := a.Planner.judge(cl, doc, docErr)
+	fresh := a.judge(cl)
 	if fresh.Action != ActionPatch {
 		return cl, fresh, nil
 	}
-	if !reflect.DeepEqual(fresh.Changes, planned.Changes) || !slices.Equal(rewritePaths(fresh.Rewrites, false), rewritePaths(planned.Rewrites, false)) {
-		return nil, nil, fmt.Errorf("%w: the change would now be\n%s", ErrStale, fresh.Diff)
+	if fresh.Basis.Sum != planned.Basis.Sum || !slices.Equal(rewritePaths(fresh.Rewrites, false), rewritePaths(planned.Rewrites, false)) {
+		return nil, nil, fmt.Errorf("%w: %s", ErrStale, basisDifference(planned, fresh))
 	}
 	return cl, fresh, nil
 }
 
+func (a *Applier) judge(cl *rancher.Cluster) *ClusterPlan {
+	if a.Revert != nil {
+		return a.Revert.judge(cl)
+	}
+	return a.Planner.judge(cl)
+}
+
+// basisDifference says what is no longer as it was when the plan was made.
+func basisDifference(planned, fresh *ClusterPlan) string {
+	var parts []string
+	for _, was := range planned.Basis.Facts {
+		if !slices.Contains(fresh.Basis.Facts, was) {
+			parts = append(parts, "planned with "+was)
+		}
+	}
+	for _, is := range fresh.Basis.Facts {
+		if !slices.Contains(planned.Basis.Facts, is) {
+			parts = append(parts, "now "+is)
+		}
+	}
+	for _, path := range rewritePaths(fresh.Rewrites, false) {
+		if !slices.Contains(rewritePaths(planned.Rewrites, false), path) {
+			parts = append(parts, "Rancher would now also rewrite "+path)
+		}
+	}
+	if len(parts) == 0 {
+		parts = append(parts, "a masked value differs")
+	}
+	return strings.Join(parts, ", ")
+}
+
+// errUntouched marks a failed PUT after which the cluster was read and found as
+// before.
+var errUntouched = errors.New("nothing was stored")
+
 // put writes the config once. When the answer does not say what was stored, the
 // cluster is read again: nothing is retried blind.
 func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) (*rancher.Cluster, error) {
-	stored, err := a.Planner.Rancher.UpdateConfig(ctx, cl, p.wanted.Map(), differing)
+	update := a.Planner.Rancher.UpdateConfig
+	if p.emptied {
+		update = a.Planner.Rancher.ReplaceConfig
+	}
+	stored, err := update(ctx, cl, p.wanted.Map(), differing)
 	if !errors.Is(err, rancher.ErrUnknownOutcome) {
 		return stored, err
 	}
-	a.Say(cl.ID, cl.Name, "no usable answer, reading the cluster again")
+	a.say(cl.ID, cl.Name, "no usable answer, reading the cluster again")
 	now, getErr := a.Planner.Rancher.Cluster(ctx, cl.ID)
 	if getErr != nil {
 		return nil, fmt.Errorf("%w; reading the cluster again: %w", err, getErr)
@@ -237,7 +359,7 @@ func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) 
 		return nil, diffErr
 	}
 	if len(fromIntent) == 0 {
-		a.Say(cl.ID, cl.Name, "the change is stored, although the answer was lost")
+		a.say(cl.ID, cl.Name, "the change is stored, although the answer was lost")
 		return now, nil
 	}
 	fromBefore, diffErr := differing(cl.Config, now.Config)
@@ -245,12 +367,12 @@ func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) 
 		return nil, diffErr
 	}
 	if len(fromBefore) == 0 {
-		return nil, fmt.Errorf("nothing was stored: %w", err)
+		return nil, fmt.Errorf("%w: %w", errUntouched, err)
 	}
-	return nil, &rancher.NotStoredError{Paths: fromIntent}
+	return nil, fmt.Errorf("%w; read again, it is neither as it was nor as it was sent: %w, it differs at %s", err, rancher.ErrNotStored, enumerate(fromIntent))
 }
 
-// differing is the comparison that rancher.UpdateConfig is given.
+// differing is the comparison that rancher's updates are given.
 func differing(intent, stored json.RawMessage) ([]string, error) {
 	a, err := rkeconfig.ParseDocument(intent)
 	if err != nil {

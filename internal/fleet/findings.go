@@ -49,6 +49,8 @@ type rule struct {
 var identityRules = []rule{
 	{"not-rke1", Block, "the cluster is not an RKE1 cluster provisioned by Rancher",
 		"leave it out; RKE2 and K3s have their own credential provider settings", notRKE1},
+	{"body-too-large", Block, "the config is larger than the 2 MiB that Rancher accepts",
+		"shrink the addons text", bodyTooLarge},
 	{"config-not-understood", Block, "Rancher's answer holds no readable rancherKubernetesEngineConfig",
 		"look at the cluster in the Rancher UI; report it if it looks right there", configNotUnderstood},
 }
@@ -78,8 +80,8 @@ var clusterRules = []rule{
 		"wait for the migration, or save the cluster once in the Rancher UI with its passwords", secretsNotMigrated},
 	{"transient-flags", Block, "a restore or rotation request stands in the stored config: any update would trigger it again",
 		"let Rancher finish and clear it, or clear it in the custom resource", transientFlags},
-	{"version-not-understood", Block, "the Kubernetes version cannot be read",
-		"look at kubernetesVersion in the cluster's YAML", versionNotUnderstood},
+	{"version-not-understood", Block, "the Kubernetes version cannot be read, or is not a full one",
+		"set kubernetes_version to a full version of Rancher's, such as v1.26.15-rancher1-1", versionNotUnderstood},
 	{"deprecated-version", Block, "Rancher refuses updates of clusters on a Kubernetes version that it calls deprecated",
 		"remove the version from the setting k8s-versions-deprecated for the change, or upgrade Kubernetes first", deprecatedVersion},
 	{"nodes-not-ready", Block, "as many nodes are not Ready as the upgrade strategy allows to be unavailable: Rancher refuses the update",
@@ -94,8 +96,6 @@ var clusterRules = []rule{
 		"migrate to external-aws before the upgrade; this patch does not touch it", awsWarned},
 	{"ecr-static-keys", Warn, "static ECR keys in private_registries serve RKE's own pulls and never fed the kubelet",
 		"give the provider its own credentials (instance role or kubelet extra_env); do not remove ecr_credential_plugin: while its secret exists, Rancher crashes on a config without it", ecrStaticKeys},
-	{"body-too-large", Block, "the config is larger than the 2 MiB that Rancher accepts",
-		"shrink the addons text", bodyTooLarge},
 }
 
 // Catalogue lists every finding that a plan can contain, in the order in which
@@ -107,7 +107,7 @@ func Catalogue() []Finding {
 	}
 	out = append(out, rewritesFinding, pinsFinding)
 	for _, k := range rkeconfig.Findings {
-		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning})
+		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning, Todo: mergeTodos[k.Code]})
 	}
 	g := WithProviderRules(ProviderPatch(kubelet.DefaultBinDir, kubelet.DefaultProviderConfig)).Groups[0]
 	return append(append(out, g.Half, g.Taken), fromKubelet(kubelet.Catalogue())...)
@@ -117,8 +117,26 @@ var (
 	rewritesFinding = Finding{Code: "rancher-rewrites", Severity: Info,
 		Message: "Rancher changes more by itself on any update of this cluster", Todo: "read it in the diff"}
 	pinsFinding = Finding{Code: "rancher-pinned", Severity: Info,
-		Message: "Rancher would change a setting by itself; the update writes today's value down so that it stays"}
+		Message: "Rancher would change a setting by itself; the update writes today's value down so that it stays",
+		Todo:    "read it in the diff"}
 )
+
+// mergeTodos says in general what rkeconfig's findings say with names and
+// values.
+var mergeTodos = map[string]string{
+	"arg-conflict":        "keep the value and leave the argument out of the patch, or name it in --replace-arg",
+	"arg-in-array":        "remove it from the cluster's extra_args_array first",
+	"arg-misspelt":        "rename or remove it in the cluster's extra_args first",
+	"bind-conflict":       "put the files where the cluster's bind points, or use another container path in the patch",
+	"bind-duplicate":      "remove one of them from the cluster's extra_binds first",
+	"bind-mode":           "nothing, as long as the kubelet only reads there",
+	"bind-not-needed":     "nothing",
+	"bind-not-understood": "correct or remove it in the cluster's extra_binds, or in the patch",
+	"bind-prefix":         "on Flatcar, CoreOS and RancherOS put the files there, or use a directory under /var/lib/rancher, which never moves",
+	"changed-since":       "settle it by hand in the Rancher UI",
+	"not-understood":      "correct the value in the cluster's config first",
+	"windows-inherits":    "give the cluster win_extra_args and win_extra_binds of their own first",
+}
 
 func apply(rules []rule, s *subject, firstOnly bool) []Finding {
 	var out []Finding
@@ -157,7 +175,10 @@ func notRKE1(s *subject) string {
 }
 
 func configNotUnderstood(s *subject) string {
-	if s.docErr != nil {
+	switch {
+	case s.cluster.Config == nil:
+		return "Rancher shows no rancherKubernetesEngineConfig"
+	case s.docErr != nil:
 		return s.docErr.Error()
 	}
 	return ""
@@ -273,14 +294,18 @@ func transientFlags(s *subject) string {
 	if len(set) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s is set in the stored config; an update would set it off again", strings.Join(set, " and "))
+	return fmt.Sprintf("the stored config asks for %s; an update would set it off again", strings.Join(set, " and "))
 }
 
 func versionNotUnderstood(s *subject) string {
-	if s.versionErr == nil {
-		return ""
+	switch v := s.doc.KubernetesVersion(); {
+	case s.versionErr != nil:
+		return s.versionErr.Error()
+	case !strings.Contains(v, "-rancher"):
+		// rancher v2.9.1 pkg/api/norman/store/cluster/cluster_store.go:1177-1213
+		return fmt.Sprintf("kubernetesVersion is %q, not a full version: any update makes Rancher choose one that fits, which may be a newer one", v)
 	}
-	return s.versionErr.Error()
+	return ""
 }
 
 func deprecatedVersion(s *subject) string {
@@ -344,9 +369,12 @@ func ecrStaticKeys(s *subject) string {
 	return ""
 }
 
+// bodyMargin is for what an update sends besides today's config.
+const bodyMargin = 16 << 10
+
 func bodyTooLarge(s *subject) string {
-	if n := len(s.cluster.Config); n > rancher.MaxBodyBytes {
-		return fmt.Sprintf("the config alone has %d bytes, Rancher accepts %d", n, rancher.MaxBodyBytes)
+	if n := len(s.cluster.Config); n > rancher.MaxBodyBytes-bodyMargin {
+		return fmt.Sprintf("the config alone has %d bytes, Rancher accepts %d for the whole update", n, rancher.MaxBodyBytes)
 	}
 	return ""
 }

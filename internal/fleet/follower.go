@@ -101,7 +101,7 @@ func (f *follower) look(ctx context.Context, ids []string) {
 	}
 	for cl, err := range f.rancher.Clusters(ctx, q) {
 		if err != nil {
-			f.pollFailed(ids, err, now)
+			f.pollFailed(ctx, ids, err, now)
 			return
 		}
 		if slices.Contains(ids, cl.ID) {
@@ -129,7 +129,7 @@ func (f *follower) look(ctx context.Context, ids []string) {
 	}
 	for n, err := range f.rancher.Nodes(ctx, nq) {
 		if err != nil {
-			f.pollFailed(rolling, err, now)
+			f.pollFailed(ctx, rolling, err, now)
 			return
 		}
 		nodes[n.ClusterID] = append(nodes[n.ClusterID], n)
@@ -175,8 +175,12 @@ func (f *follower) gone(id string) {
 }
 
 // pollFailed keeps the faith through outages, up to each cluster's timeout; a
-// token that is refused will not come back.
-func (f *follower) pollFailed(ids []string, err error, now time.Time) {
+// token that is refused will not come back. A poll that an interrupt cut short
+// says nothing about Rancher.
+func (f *follower) pollFailed(ctx context.Context, ids []string, err error, now time.Time) {
+	if ctx.Err() != nil {
+		return
+	}
 	for _, id := range ids {
 		f.update(id, func(fw *followed) progress {
 			if errors.Is(err, rancher.ErrUnauthorized) || errors.Is(err, rancher.ErrForbidden) {

@@ -34,6 +34,7 @@ type ClusterPlan struct {
 	ID                string             `json:"id"`
 	UUID              string             `json:"uuid"`
 	Name              string             `json:"name"`
+	Labels            map[string]string  `json:"labels,omitempty"`
 	Driver            string             `json:"driver"`
 	KubernetesVersion string             `json:"kubernetesVersion"`
 	State             string             `json:"state"`
@@ -45,7 +46,15 @@ type ClusterPlan struct {
 	Findings          []Finding          `json:"findings"`
 	Diff              string             `json:"diff"`
 
-	wanted rkeconfig.Document
+	// WideDiff is Diff with more unchanged lines around each change, "" unless
+	// the Planner was told to make it, or when there is too much of it.
+	WideDiff string `json:"-"`
+
+	// Basis is what the changes were computed from.
+	Basis rkeconfig.Basis `json:"basis,omitzero"`
+
+	wanted  rkeconfig.Document
+	emptied bool // a map or list becomes empty, which takes ?_replace=true
 }
 
 // Worst gives the most severe finding, if there is one.
@@ -56,6 +65,13 @@ func (p *ClusterPlan) Worst() (Finding, bool) {
 	return slices.MaxFunc(p.Findings, func(a, b Finding) int { return int(a.Severity) - int(b.Severity) }), true
 }
 
+// A review page of a whole fleet must still open: wide diffs end at so many
+// unchanged lines and bytes.
+const (
+	wideContext = 60
+	maxWideDiff = 64 << 10
+)
+
 // Planner computes plans. It changes nothing.
 type Planner struct {
 	Rancher *rancher.Client
@@ -64,6 +80,11 @@ type Planner struct {
 	ReplaceArgs []string
 	// API is what the provider's config file on the nodes uses.
 	API kubelet.API
+	// WideDiffs fills ClusterPlan.WideDiff, for the review page.
+	WideDiffs bool
+
+	// Visible is, once Plan has ended, how many RKE1 clusters the token can see.
+	Visible int
 
 	unhealthy  map[string][]*rancher.Node // by cluster id
 	deprecated []string
@@ -87,17 +108,17 @@ func (p *Planner) plan(ctx context.Context, sel Selection, yield func(*ClusterPl
 	if err != nil {
 		return err
 	}
-	if err := p.prepare(ctx); err != nil {
+	if err := p.Prepare(ctx); err != nil {
 		return err
 	}
-	visible := 0
+	p.Visible = 0
 	for cl, err := range p.Rancher.Clusters(ctx, rancher.ClusterQuery{Driver: rancher.DriverRKE}) {
 		if err != nil {
 			return err
 		}
-		visible++
+		p.Visible++
 		doc, docErr := rkeconfig.ParseDocument(cl.Config)
-		if selector.match(cl, doc.KubernetesVersion()) && !yield(p.judge(cl, doc, docErr), nil) {
+		if selector.match(cl, doc.KubernetesVersion()) && !yield(p.judgeDocument(cl, doc, docErr), nil) {
 			return nil
 		}
 	}
@@ -105,24 +126,28 @@ func (p *Planner) plan(ctx context.Context, sel Selection, yield func(*ClusterPl
 	if err != nil {
 		return err
 	}
+	shown := map[string]bool{}
 	for _, name := range unmatched {
 		other, err := p.lookup(ctx, name)
 		if err != nil {
 			return err
 		}
 		if other == nil {
-			return fmt.Errorf("%w %q: no name and no id matches among the %d RKE1 clusters that this token can see (rkepatch clusters lists them)", ErrUnknownCluster, name, visible)
+			return fmt.Errorf("%w %q: no name and no id matches among the %d RKE1 clusters that this token can see (rkepatch clusters lists them)", ErrUnknownCluster, name, p.Visible)
 		}
-		doc, docErr := rkeconfig.ParseDocument(other.Config)
-		if !yield(p.judge(other, doc, docErr), nil) {
+		if shown[other.ID] {
+			continue // it was named twice
+		}
+		shown[other.ID] = true
+		if !yield(p.judge(other), nil) {
 			return nil
 		}
 	}
 	return nil
 }
 
-// prepare reads what all clusters share.
-func (p *Planner) prepare(ctx context.Context) error {
+// Prepare reads what all clusters share. Plan does so by itself.
+func (p *Planner) Prepare(ctx context.Context) error {
 	p.unhealthy = map[string][]*rancher.Node{}
 	for n, err := range p.Rancher.Nodes(ctx, rancher.NodeQuery{NotActive: true}) {
 		if errors.Is(err, rancher.ErrForbidden) {
@@ -163,20 +188,27 @@ func (p *Planner) lookup(ctx context.Context, name string) (*rancher.Cluster, er
 }
 
 // judge computes the plan of one cluster.
-func (p *Planner) judge(cl *rancher.Cluster, doc rkeconfig.Document, docErr error) *ClusterPlan {
-	out := &ClusterPlan{
-		ID: cl.ID, UUID: cl.UUID, Name: cl.Name, Driver: cl.Driver, State: cl.State, Nodes: cl.NodeCount,
+func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
+	doc, err := rkeconfig.ParseDocument(cl.Config)
+	return p.judgeDocument(cl, doc, err)
+}
+
+func newClusterPlan(cl *rancher.Cluster, doc rkeconfig.Document) *ClusterPlan {
+	return &ClusterPlan{
+		ID: cl.ID, UUID: cl.UUID, Name: cl.Name, Labels: cl.Labels, Driver: cl.Driver, State: cl.State, Nodes: cl.NodeCount,
 		KubernetesVersion: doc.KubernetesVersion(), Patched: rkeconfig.NotPatched, Action: ActionBlocked,
 	}
+}
+
+func (p *Planner) judgeDocument(cl *rancher.Cluster, doc rkeconfig.Document, docErr error) *ClusterPlan {
+	out := newClusterPlan(cl, doc)
 	s := &subject{cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], deprecated: p.deprecated}
 	if out.Findings = apply(identityRules, s, true); len(out.Findings) > 0 {
 		return out
 	}
 	s.version, s.versionErr = kubelet.ParseVersion(doc.KubernetesVersion())
 
-	merged := rkeconfig.Merge(doc, p.Patch, rkeconfig.MergeOptions{
-		ReplaceArgs: p.ReplaceArgs, WindowsNodes: cl.WindowsWorkerCount > 0, DockerRootDir: cl.DockerRootDir,
-	})
+	merged := rkeconfig.Merge(doc, p.Patch, p.mergeOptions(cl))
 	out.Patched = merged.State
 	out.Findings = append(apply(clusterRules, s, false), merged.Findings...)
 	if s.versionErr == nil && setsProvider(p.Patch) {
@@ -186,30 +218,44 @@ func (p *Planner) judge(cl *rancher.Cluster, doc rkeconfig.Document, docErr erro
 		}))...)
 	}
 
-	blocked := slices.ContainsFunc(out.Findings, func(f Finding) bool { return f.Severity == Block })
 	switch {
 	case merged.State == rkeconfig.Patched:
 		out.Action = ActionNone
-	case !blocked:
-		out.Action = ActionPatch
-		p.fill(out, cl, doc, merged)
+	case !blocked(out.Findings):
+		out.Basis = p.Patch.Basis(doc)
+		out.fill(cl, doc, merged.Document, merged.Changes, p.WideDiffs)
 	}
 	return out
 }
 
-// fill adds what would be sent and what Rancher would make of it.
-func (p *Planner) fill(out *ClusterPlan, cl *rancher.Cluster, doc rkeconfig.Document, merged rkeconfig.Result) {
-	_, stored, rewrites, err := cl.Rewrites(merged.Document.Map())
+func (p *Planner) mergeOptions(cl *rancher.Cluster) rkeconfig.MergeOptions {
+	return rkeconfig.MergeOptions{
+		ReplaceArgs: p.ReplaceArgs, WindowsNodes: cl.WindowsWorkerCount > 0, DockerRootDir: cl.DockerRootDir,
+	}
+}
+
+func blocked(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Block })
+}
+
+// fill makes out the plan to store wanted in place of doc: it adds what Rancher
+// would make of it.
+func (out *ClusterPlan) fill(cl *rancher.Cluster, doc, wanted rkeconfig.Document, changes []rkeconfig.Change, wide bool) {
+	_, stored, rewrites, err := cl.Rewrites(wanted.Map())
 	if err == nil {
 		var after rkeconfig.Document
 		if after, err = rkeconfig.NewDocument(stored); err == nil {
-			out.Diff = rkeconfig.Diff(doc, after, rkeconfig.DiffOptions{
-				FromLabel: cl.Name + " (now)", ToLabel: cl.Name + " (planned)",
-			})
+			o := rkeconfig.DiffOptions{FromLabel: cl.Name + " (now)", ToLabel: cl.Name + " (planned)"}
+			out.Diff = rkeconfig.Diff(doc, after, o)
+			if wide {
+				o.Context = wideContext
+				if diff := rkeconfig.Diff(doc, after, o); len(diff) <= maxWideDiff {
+					out.WideDiff = diff
+				}
+			}
 		}
 	}
 	if err != nil {
-		out.Action = ActionBlocked
 		out.Findings = append(out.Findings, Finding{Code: "config-not-understood", Severity: Block, Message: err.Error(), Todo: "look at the cluster in the Rancher UI"})
 		return
 	}
@@ -222,9 +268,10 @@ func (p *Planner) fill(out *ClusterPlan, cl *rancher.Cluster, doc rkeconfig.Docu
 			out.Findings = append(out.Findings, k.finding)
 		}
 	}
-	out.Changes = rkeconfig.MaskChanges(merged.Changes)
+	out.Action = ActionPatch
+	out.Changes = rkeconfig.MaskChanges(changes)
 	out.Rewrites = rewrites
-	out.wanted = merged.Document
+	out.wanted = wanted
 }
 
 func rewritePaths(rewrites []rancher.Rewrite, pinned bool) []string {

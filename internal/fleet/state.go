@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/google/renameio/v2/maybe"
 
 	"rkepatch/rancher"
@@ -31,27 +32,71 @@ func StateDir(getenv func(string) string) (string, error) {
 	return filepath.Join(home, ".local", "state", "rkepatch"), nil
 }
 
-// Run is the place of one apply in the state directory: runs/ID, readable by
-// its owner only.
+// Run is the place of one apply or rollback in the state directory: runs/ID,
+// readable by its owner only. It holds the plan, the journal and what the
+// clusters were before.
 type Run struct {
-	ID  string
-	Dir string
+	ID      string
+	Dir     string
+	journal *Journal
+	write   func(name string, data []byte, mode os.FileMode) error // tests fill the disk here
 }
 
-// NewRun makes the directory of a new run below stateDir. The id sorts by
-// time: 20261123T130501Z-4f2a91.
+// NewRun makes the directory of a new run below stateDir and begins its
+// journal. The id sorts by time: 20261123T130501Z-4f2a91.
 func NewRun(stateDir string, now time.Time) (*Run, error) {
 	var tail [3]byte
 	if _, err := rand.Read(tail[:]); err != nil {
 		return nil, err
 	}
 	id := now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(tail[:])
-	r := &Run{ID: id, Dir: filepath.Join(stateDir, "runs", id)}
-	if err := os.MkdirAll(filepath.Join(r.Dir, "pre"), 0o700); err != nil {
+	r := &Run{ID: id, Dir: filepath.Join(stateDir, runsDir, id), write: writeFile}
+	if err := os.MkdirAll(filepath.Join(r.Dir, preDir), 0o700); err != nil {
 		return nil, stateError(err)
 	}
-	return r, nil
+	if err := r.open(); err != nil {
+		return nil, err
+	}
+	return r, syncDir(filepath.Join(stateDir, runsDir))
 }
+
+const (
+	runsDir  = "runs"
+	preDir   = "pre"
+	planFile = "plan.jsonl"
+)
+
+func (r *Run) open() (err error) {
+	r.journal, err = openJournal(r.Dir, r.ID, time.Now)
+	return err
+}
+
+// Close closes the journal.
+func (r *Run) Close() error { return r.journal.Close() }
+
+func writeFile(name string, data []byte, mode os.FileMode) error {
+	return maybe.WriteFile(name, data, mode)
+}
+
+// Lock keeps a second run away from stateDir until it is released. The error
+// wraps ErrLocked when another run is under way.
+func Lock(stateDir string) (release func(), err error) {
+	if err := os.MkdirAll(stateDir, 0o700); err != nil {
+		return nil, stateError(err)
+	}
+	l := flock.New(filepath.Join(stateDir, "lock"), flock.SetPermissions(0o600))
+	locked, err := l.TryLock()
+	if err != nil {
+		return nil, stateError(err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%w in %s: another rkepatch is changing clusters; wait for it, or use another --state-dir", ErrLocked, stateDir)
+	}
+	return func() { _ = l.Unlock() }, nil
+}
+
+// ErrLocked is wrapped when the state directory belongs to a run under way.
+var ErrLocked = errors.New("locked")
 
 // PreImage is what a cluster looked like before a run changed it.
 type PreImage struct {
@@ -76,11 +121,27 @@ func (r *Run) SavePreImage(server string, cl *rancher.Cluster, now time.Time) er
 	if err != nil {
 		return err
 	}
-	dir := filepath.Join(r.Dir, "pre")
-	if err := maybe.WriteFile(filepath.Join(dir, filepath.Base(cl.ID)+".json"), data, 0o600); err != nil {
+	if err := r.write(r.preImage(cl.ID), data, 0o600); err != nil {
 		return stateError(err)
 	}
-	return syncDir(dir)
+	return syncDir(filepath.Join(r.Dir, preDir))
+}
+
+// LoadPreImage reads what SavePreImage wrote.
+func (r *Run) LoadPreImage(id string) (PreImage, error) {
+	var p PreImage
+	data, err := os.ReadFile(r.preImage(id))
+	if err != nil {
+		return p, fmt.Errorf("reading what the cluster was before: %w", err)
+	}
+	if err := json.Unmarshal(data, &p); err != nil || p.ID != id || p.Kind != "PreImage" {
+		return p, fmt.Errorf("reading what the cluster was before: %s is damaged", r.preImage(id))
+	}
+	return p, nil
+}
+
+func (r *Run) preImage(id string) string {
+	return filepath.Join(r.Dir, preDir, filepath.Base(id)+".json")
 }
 
 // syncDir makes a rename in dir survive a power cut.

@@ -1,9 +1,11 @@
 package fleet
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"rkepatch/rancher"
@@ -17,8 +19,11 @@ import (
 // and pkg/rkeworker.
 type watch struct {
 	id, name string
-	kubelet  rkeconfig.Document // services.kubelet as stored by the PUT
+	kubelet  rkeconfig.Document // services.kubelet as stored by the PUT, at its place in a config
 	flags    []string           // --k=v, what a worker's kubelet must be started with
+	without  []string           // --k=, how none of its arguments may begin
+	binds    []string           // what its container must mount
+	unbound  []string           // and what it must not any more
 	since    time.Time
 	patience patience
 
@@ -58,20 +63,34 @@ func newWatch(before, cl *rancher.Cluster, patch rkeconfig.Patch, now time.Time,
 		return nil, err
 	}
 	w := &watch{id: cl.ID, name: cl.Name, since: now, patience: p, before: read(before)}
-	if w.kubelet, err = section(doc, "services", "kubelet"); err != nil {
+	kubelet, _ := doc.Lookup("services", "kubelet")
+	if w.kubelet, err = atKubelet(kubelet); err != nil {
 		return nil, err
 	}
-	for k, v := range patch.Args {
-		w.flags = append(w.flags, "--"+k+"="+v)
+	args := doc.ExtraArgs()
+	for k := range patch.Args {
+		if v, ok := args[k]; ok {
+			w.flags = append(w.flags, "--"+k+"="+v)
+		} else {
+			w.without = append(w.without, "--"+k+"=")
+		}
 	}
 	slices.Sort(w.flags)
+	binds := doc.ExtraBinds()
+	for _, b := range patch.Binds {
+		if slices.Contains(binds, b) {
+			w.binds = append(w.binds, b)
+		}
+	}
+	if was, err := rkeconfig.ParseDocument(before.Config); err == nil {
+		w.unbound = slices.DeleteFunc(was.ExtraBinds(), func(b string) bool { return slices.Contains(binds, b) })
+	}
 	return w, nil
 }
 
-func section(doc rkeconfig.Document, path ...string) (rkeconfig.Document, error) {
-	v, _ := doc.Lookup(path...)
-	m, _ := v.(map[string]any)
-	return rkeconfig.NewDocument(m)
+// atKubelet makes a config of a kubelet section alone, nil for an empty one.
+func atKubelet(kubelet any) (rkeconfig.Document, error) {
+	return rkeconfig.NewDocument(map[string]any{"services": map[string]any{"kubelet": kubelet}})
 }
 
 func read(cl *rancher.Cluster) signals {
@@ -85,6 +104,9 @@ func read(cl *rancher.Cluster) signals {
 // observe judges one sight of the cluster. It asks for the nodes once the
 // control plane is done; observeNodes judges those.
 func (w *watch) observe(cl *rancher.Cluster, now time.Time) progress {
+	if !w.stillStored(cl) {
+		return progress{err: fmt.Errorf("%w: somebody else changed it again after it was stored, Rancher rolls that out instead", ErrStale)}
+	}
 	w.noticed = w.noticed || read(cl) != w.before
 	if w.failed(cl) {
 		if !w.failedTwice {
@@ -167,7 +189,7 @@ const inQueue = "in the queue"
 func (w *watch) unrolled(cl *rancher.Cluster, n *rancher.Node) string {
 	windows := n.OS == "windows" // gets its own win_extra_args
 	switch {
-	case !windows && !containsAll(n.KubeletCommand, w.flags):
+	case !windows && !w.planned(n.KubeletCommand, n.KubeletBinds):
 		return inQueue
 	case n.AppliedNodeVersion != n.PlanVersion || n.PlanVersion != cl.NodeVersion:
 		if !isReady(n) {
@@ -185,6 +207,28 @@ func (w *watch) outOfTime(now time.Time, waiting string) (progress, bool) {
 		return progress{}, false
 	}
 	return progress{err: fmt.Errorf("%w after %s: %s", ErrTimeout, w.patience.total, waiting)}, true
+}
+
+// stillStored reports whether the stored config holds what is followed. There
+// are no version tokens, so anybody may have written over it. What was changed
+// beside it is rolled out with it.
+func (w *watch) stillStored(cl *rancher.Cluster) bool {
+	doc, err := rkeconfig.ParseDocument(cl.Config)
+	if err != nil {
+		return false
+	}
+	var command []string
+	for k, v := range doc.ExtraArgs() {
+		command = append(command, "--"+k+"="+v)
+	}
+	if !w.planned(command, doc.ExtraBinds()) {
+		return false
+	}
+	kubelet, _ := doc.Lookup("services", "kubelet")
+	if now, err := atKubelet(kubelet); err == nil {
+		w.kubelet = now
+	}
+	return true
 }
 
 // applied: the control plane runs with what was stored. state "active" says
@@ -209,10 +253,15 @@ func failure(cl *rancher.Cluster) string {
 }
 
 func (w *watch) sameKubelet(raw json.RawMessage) bool {
-	if len(raw) == 0 {
-		raw = json.RawMessage("{}")
+	var kubelet any
+	if len(raw) > 0 {
+		dec := json.NewDecoder(bytes.NewReader(raw))
+		dec.UseNumber()
+		if dec.Decode(&kubelet) != nil {
+			return false
+		}
 	}
-	doc, err := rkeconfig.ParseDocument(raw)
+	doc, err := atKubelet(kubelet)
 	return err == nil && len(rkeconfig.Compare(w.kubelet, doc)) == 0
 }
 
@@ -223,11 +272,16 @@ func describe(cl *rancher.Cluster) string {
 	return cl.State + ", " + cl.TransitioningMessage
 }
 
+// planned reports whether a kubelet's command and binds have what they must have
+// and nothing of what they must not.
+func (w *watch) planned(command, binds []string) bool {
+	return containsAll(command, w.flags) && containsAll(binds, w.binds) &&
+		!slices.ContainsFunc(binds, func(b string) bool { return slices.Contains(w.unbound, b) }) &&
+		!slices.ContainsFunc(command, func(arg string) bool {
+			return slices.ContainsFunc(w.without, func(prefix string) bool { return strings.HasPrefix(arg, prefix) })
+		})
+}
+
 func containsAll(have, want []string) bool {
-	for _, w := range want {
-		if !slices.Contains(have, w) {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(want, func(s string) bool { return !slices.Contains(have, s) })
 }

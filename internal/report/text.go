@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fatih/color"
+	"github.com/mattn/go-runewidth"
 
 	"rkepatch/internal/fleet"
 	"rkepatch/rkeconfig"
@@ -129,11 +130,15 @@ func (c *Clusters) Add(p *fleet.ClusterPlan) {
 // Close writes what is left.
 func (c *Clusters) Close() error { return c.tab.Flush() }
 
+// maxCell keeps one cluster's endless name from widening every row. What Rancher
+// accepts as a name is shorter.
+const maxCell = 64
+
 func dash(s string) string {
 	if s == "" {
 		return "-"
 	}
-	return Clean(s)
+	return runewidth.Truncate(Clean(s), maxCell, "…")
 }
 
 // Outcomes writes what a run did, worst first, and how to go on.
@@ -154,12 +159,18 @@ func (t Text) Outcomes(outcomes []fleet.Outcome) {
 			if o.Duration > 0 {
 				took = " (" + o.Duration.Round(time.Second).String() + ")"
 			}
-			fmt.Fprintf(t.W, "%s %s%s: %s\n", t.paint(fmt.Sprintf("%-11s", status), attribute), Clean(o.Name), took, CleanLines(o.Message))
+			fmt.Fprintf(t.W, "%s %s%s: %s\n", t.paint(fmt.Sprintf("%-11s", status), attribute), Clean(o.Name), took, indented(o.Message))
 			if o.Next != "" {
 				fmt.Fprintf(t.W, "            next: %s\n", Clean(o.Next))
 			}
 		}
 	}
+}
+
+// indented keeps the lines of a message apart from those of the report: what
+// comes from a cluster must not look like another cluster's outcome.
+func indented(message string) string {
+	return strings.ReplaceAll(CleanLines(message), "\n", "\n            ")
 }
 
 // CountOutcomes gives "2 patched, 1 failed", worst first.

@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"rkepatch/internal/fleet"
+	"rkepatch/internal/report"
+)
+
+const flagReport = "report"
+
+func reportFlag() cli.Flag {
+	return &cli.StringFlag{Name: flagReport, Usage: "write the review page to `FILE`.html, .md or .json"}
+}
+
+// pageFile is a review page on its way to its file: it appears there when it is
+// whole.
+type pageFile struct {
+	*report.Page
+	name string
+	tmp  *os.File
+}
+
+// newPage begins the page that --report asks for, nil when it does not.
+func (a *app) newPage(c *cli.Context, d report.PageData) (*pageFile, error) {
+	name := c.String(flagReport)
+	if name == "" {
+		return nil, nil
+	}
+	format, err := report.FormatOf(name)
+	if err != nil {
+		return nil, usagef("name it .html, .md or .json", "--%s: %s", flagReport, err)
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return nil, fmt.Errorf("writing the report: %w", err)
+	}
+	d.GeneratedAt = a.clock.Now()
+	page, err := report.NewPage(tmp, format, d)
+	if err != nil {
+		tmp.Close()
+		os.Remove(tmp.Name())
+		return nil, err
+	}
+	return &pageFile{page, name, tmp}, nil
+}
+
+// finish ends the page and puts it in its place.
+func (p *pageFile) finish(t report.Totals, failure error) error {
+	defer os.Remove(p.tmp.Name()) // gone already when all went well
+	err := p.Close(t, failure)
+	for _, step := range []func() error{p.tmp.Sync, p.tmp.Close, func() error { return os.Rename(p.tmp.Name(), p.name) }} {
+		if err == nil {
+			err = step()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	return nil
+}
+
+// writeRunPage writes the page of a run that is over.
+func (a *app) writeRunPage(c *cli.Context, j *job, outcomes []fleet.Outcome) error {
+	d := report.PageData{Head: j.session.head, Kind: "Run", Command: commandLine(c)}
+	if j.run != nil {
+		d.Run = j.run.ID
+	}
+	d.Waves = waves(j)
+	page, err := a.newPage(c, d)
+	if page == nil {
+		return err
+	}
+	for i, p := range j.plans {
+		if err := page.Add(p, &outcomes[i]); err != nil {
+			return page.finish(j.totals, err)
+		}
+	}
+	return page.finish(j.totals, nil)
+}
+
+// waves gives the ids of the clusters to be changed, wave by wave.
+func waves(j *job) [][]string {
+	var ids []string
+	for _, p := range j.plans {
+		if p.Action == fleet.ActionPatch {
+			ids = append(ids, p.ID)
+		}
+	}
+	var out [][]string
+	for _, size := range j.pace.Sizes(len(ids)) {
+		out, ids = append(out, ids[:size]), ids[size:]
+	}
+	return out
+}
+
+// commandLine is the call without what may be secret.
+func commandLine(c *cli.Context) string {
+	parts := []string{"rkepatch", c.Command.Name}
+	for _, f := range c.LocalFlagNames() {
+		if f != flagToken && f != flagURL && len(f) > 1 {
+			parts = append(parts, fmt.Sprintf("--%s=%v", f, c.Value(f)))
+		}
+	}
+	return strings.Join(append(parts, c.Args().Slice()...), " ")
+}

@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"rkepatch/internal/fleet"
+)
+
+func (a *app) rollbackCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "rollback",
+		Usage:     "take the change of a run back",
+		ArgsUsage: "RUN [NAME...]",
+		Description: "Puts back what the run changed on its clusters, and nothing else, from what it kept; shows the diff and asks.\n" +
+			"Works while a cluster is in a failed or half-finished update. Leaves a cluster alone where the run's own\n" +
+			"values are no longer there. rkepatch runs lists the runs.",
+		Flags:  concat(runFlags(), paceFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
+		Action: a.rollback,
+	}
+}
+
+func (a *app) rollback(c *cli.Context) error {
+	if !c.Args().Present() {
+		return usagef("rkepatch runs lists them", "no run given")
+	}
+	pace, err := readPace(c, a.clock.Now())
+	if err != nil {
+		return err
+	}
+	if err := a.checkRunFlags(c); err != nil {
+		return err
+	}
+	dir, err := a.stateDir(c)
+	if err != nil {
+		return err
+	}
+	record, err := fleet.LoadRun(dir, c.Args().First())
+	if err != nil {
+		return err
+	}
+	if record.Head.Kind != "apply" {
+		return usagef("apply again what it took back", "run %s is a %s, which is not rolled back", record.ID, record.Head.Kind)
+	}
+	ids, err := record.Changed(c.Args().Tail())
+	if err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		fmt.Fprintf(a.streams.Err, "rkepatch: run %s holds nothing to roll back: it changed no cluster, or all were rolled back already\n", record.ID)
+		return nil
+	}
+	file, err := record.Plan()
+	if err != nil {
+		return err
+	}
+	s, err := a.openFor(c, file)
+	if err != nil {
+		return err
+	}
+	original, err := record.Open()
+	if err != nil {
+		return err
+	}
+	defer original.Close()
+
+	j := &job{session: s, pace: pace, kind: "rollback", of: record.ID, visible: file.Visible, revert: &fleet.Reverter{Planner: s.planner, Run: original}}
+	if j.plans, err = j.revert.Plan(c.Context, ids); err != nil {
+		return err
+	}
+	text := a.reviewText(s)
+	for _, p := range j.plans {
+		j.totals.Add(p)
+		text.Plan(p)
+	}
+	fmt.Fprintln(text.W, j.totals)
+	sortPlans(c, j.plans)
+	j.after = func(o fleet.Outcome) error {
+		if !o.Stored && o.Status != fleet.StatusUnchanged {
+			return nil
+		}
+		return original.Note(fleet.Entry{Event: fleet.EventRolledBack, Cluster: o.ID, Name: o.Name, By: j.run.ID})
+	}
+	return a.carryOut(c, j, dir)
+}
+
+// openFor opens a session for what a run's plan file says, which must be for
+// this Rancher.
+func (a *app) openFor(c *cli.Context, file *fleet.PlanFile) (*session, error) {
+	s, err := a.open(c)
+	if err != nil {
+		return nil, err
+	}
+	if file.Server != s.head.Server {
+		return nil, fmt.Errorf("%w: the run was on %s, this is %s", fleet.ErrPlanFile, file.Server, s.head.Server)
+	}
+	s.planner = file.Planner(s.planner)
+	return s, nil
+}

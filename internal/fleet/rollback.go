@@ -1,0 +1,104 @@
+package fleet
+
+import (
+	"context"
+	"fmt"
+
+	"rkepatch/rancher"
+	"rkepatch/rkeconfig"
+)
+
+// Reverter plans the way back: what a run changed on a cluster, and nothing
+// else, is put back as the pre-image has it.
+type Reverter struct {
+	Planner *Planner // with the patch of the run
+	Run     *Run     // whose changes are taken back
+}
+
+// Plan gives the plans to take the run back on the clusters named by id. It
+// ends with an error of rancher's, or when a pre-image is missing.
+func (r *Reverter) Plan(ctx context.Context, ids []string) ([]*ClusterPlan, error) {
+	var plans []*ClusterPlan
+	for _, id := range ids {
+		cl, err := r.Planner.Rancher.Cluster(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		plans = append(plans, r.judge(cl))
+	}
+	return plans, nil
+}
+
+// revertRules are the rules that hold for a way back, too. It must work while
+// the cluster is in a failed or half-finished update, so the others do not.
+func revertRules() []rule {
+	var out []rule
+	for _, r := range clusterRules {
+		switch r.code {
+		case "no-update-permission", "name-refused", "template-cluster", "template-revision-empty", "secrets-not-migrated", "transient-flags", "body-too-large":
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (r *Reverter) judge(cl *rancher.Cluster) *ClusterPlan {
+	doc, docErr := rkeconfig.ParseDocument(cl.Config)
+	out := newClusterPlan(cl, doc)
+	s := &subject{cluster: cl, doc: doc, docErr: docErr}
+	if out.Findings = apply(identityRules, s, true); len(out.Findings) > 0 {
+		return out
+	}
+	out.Findings = apply(revertRules(), s, false)
+	before, err := r.before(cl)
+	if err != nil {
+		out.Findings = append(out.Findings, Finding{Code: "pre-image-unusable", Severity: Block, Message: err.Error(), Todo: "undo the change by hand in the Rancher UI"})
+		return out
+	}
+	reverted := rkeconfig.Revert(doc, before, r.Planner.Patch, r.Planner.mergeOptions(cl))
+	out.Findings = append(out.Findings, reverted.Findings...)
+	switch {
+	case blocked(out.Findings):
+	case len(reverted.Changes) == 0:
+		out.Action = ActionNone
+	default:
+		out.Basis = r.Planner.Patch.Basis(doc)
+		out.emptied = reverted.Emptied
+		out.fill(cl, doc, reverted.Document, reverted.Changes, r.Planner.WideDiffs)
+	}
+	return out
+}
+
+func (r *Reverter) before(cl *rancher.Cluster) (rkeconfig.Document, error) {
+	image, err := r.Run.LoadPreImage(cl.ID)
+	if err != nil {
+		return rkeconfig.Document{}, err
+	}
+	if image.UUID != cl.UUID {
+		return rkeconfig.Document{}, fmt.Errorf("%s is another cluster now (uuid %s, changed was %s)", cl.ID, cl.UUID, image.UUID)
+	}
+	return rkeconfig.ParseDocument(image.Config)
+}
+
+// revert takes the change of one cluster back within the run that made it.
+func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Cluster) Outcome {
+	out := Outcome{ID: before.ID, Name: before.Name}
+	cl, err := a.Planner.Rancher.Cluster(ctx, before.ID)
+	if err != nil {
+		return out.failed(true, err, "")
+	}
+	p := a.judge(cl)
+	switch p.Action {
+	case ActionNone:
+		out.Status, out.Message = StatusUnchanged, "nothing of it was stored"
+		return out
+	case ActionBlocked:
+		return out.failed(true, fmt.Errorf("%s", worstOf(p)), "")
+	}
+	stored, err := a.put(context.WithoutCancel(ctx), cl, p)
+	if err != nil {
+		return out.failed(true, err, "")
+	}
+	_ = a.log(Entry{Event: EventRolledBack, Cluster: out.ID, Name: out.Name, By: a.Run.ID})
+	return a.follow(ctx, f, out, cl, stored)
+}
