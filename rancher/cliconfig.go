@@ -50,7 +50,7 @@ func ReadCLIConfig(path string) (CLIConfig, error) {
 		}
 		return fail("", err)
 	}
-	defer f.Close() //nolint:errcheck // only read from
+	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
 		return fail("", err)

@@ -82,6 +82,12 @@ func (d Document) Map() map[string]any {
 	return clone(d.root).(map[string]any)
 }
 
+// Format prints no content, whatever the verb: a config that ends up in a log
+// line by accident must not bring its secrets along.
+func (d Document) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, topKey+" (content not shown)")
+}
+
 // MarshalJSON writes the config with sorted keys.
 func (d Document) MarshalJSON() ([]byte, error) {
 	if d.root == nil {

@@ -3,6 +3,7 @@ package rkeconfig
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -115,6 +116,15 @@ func TestNewDocument(t *testing.T) {
 	} {
 		if _, err := NewDocument(map[string]any{"v": v}); err == nil {
 			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+func TestPrintedDocumentsShowNothing(t *testing.T) {
+	doc := load(t, "everything.json")
+	for _, text := range []string{fmt.Sprint(doc), fmt.Sprintf("%+v %#v %s %q", doc, doc, doc, []Document{doc}), fmt.Sprintf("%+v", Result{Document: doc})} {
+		if strings.Contains(text, "SECRET-") || !strings.Contains(text, "not shown") {
+			t.Errorf("printed as %s", text)
 		}
 	}
 }

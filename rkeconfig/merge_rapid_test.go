@@ -1,6 +1,8 @@
 package rkeconfig
 
 import (
+	"maps"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -19,10 +21,24 @@ func TestMergeProperties(t *testing.T) {
 	reached := map[State]int{}
 	blocked := 0
 	rapid.Check(t, func(t *rapid.T) {
+		p := Patch{
+			Args:  rapid.MapOfN(rapid.SampledFrom(names), values, 1, 4).Draw(t, "args"),
+			Binds: rapid.SliceOfN(rapid.Custom(bindOf), 0, 2).Draw(t, "binds"),
+			Groups: []Group{{
+				Args:  names[:2],
+				Half:  Finding{Code: "half", Severity: Warn, Message: "half"},
+				Taken: Finding{Code: "taken", Severity: Block, Message: "taken"},
+			}},
+		}
 		root := drawObject(t, configShape(), 3, false)
 		kubelet := map[string]any{"future": drawAny(t, 2), "type": "/v3/schemas/kubeletService"}
 		if rapid.Bool().Draw(t, "has args") {
-			today := rapid.MapOfN(rapid.SampledFrom(names), values, 0, 3).Draw(t, "args today")
+			today := rapid.MapOfN(rapid.SampledFrom(names), values, 0, 1).Draw(t, "args today")
+			for _, name := range slices.Sorted(maps.Keys(p.Args)) {
+				if rapid.Bool().Draw(t, "held") {
+					today[name] = p.Args[name]
+				}
+			}
 			if rapid.IntRange(0, 5).Draw(t, "odd") == 0 {
 				today[rapid.SampledFrom(odd).Draw(t, "odd name")] = "1"
 			}
@@ -43,15 +59,6 @@ func TestMergeProperties(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := Patch{
-			Args:  rapid.MapOfN(rapid.SampledFrom(names), values, 0, 3).Draw(t, "args"),
-			Binds: rapid.SliceOfN(rapid.Custom(bindOf), 0, 2).Draw(t, "binds"),
-			Groups: []Group{{
-				Args:  names[:2],
-				Half:  Finding{Code: "half", Severity: Warn, Message: "half"},
-				Taken: Finding{Code: "taken", Severity: Block, Message: "taken"},
-			}},
-		}
 		o := MergeOptions{ReplaceArgs: rapid.SliceOfN(rapid.SampledFrom(names), 0, 3).Draw(t, "replace"), WindowsNodes: rapid.IntRange(0, 4).Draw(t, "windows") == 0}
 		got := Merge(doc, p, o)
 		reached[got.State]++
@@ -60,6 +67,7 @@ func TestMergeProperties(t *testing.T) {
 		}
 		checkMerged(t, doc, p, o, got)
 	})
+	t.Log(reached, blocked)
 	if reached[Patched] == 0 || reached[HalfPatched] == 0 || reached[NotPatched] == 0 || blocked == 0 {
 		t.Errorf("the property never saw some states: %v, %d blocked", reached, blocked)
 	}

@@ -187,6 +187,11 @@ func TestApplyInterrupted(t *testing.T) {
 				}
 			}
 		}, StatusInFlight, 1, true, "last seen: "},
+		{"while it is looked at", func(r *rig, cancel context.CancelFunc) {
+			r.afterStore(func() {
+				r.sim.Inject(simrancher.Fault{Method: "GET", Path: "/v3/clusters", Before: cancel, Delay: time.Minute})
+			})
+		}, StatusInFlight, 1, true, "last seen: control plane"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"}, simrancher.Cluster{ID: "c-bbbbb"})

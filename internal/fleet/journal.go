@@ -155,7 +155,7 @@ func readJournal(r io.Reader) (entries []Entry, whole int64, err error) {
 	in := bufio.NewReader(r)
 	for {
 		text, err := in.ReadBytes('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return entries, whole, nil // a torn line, or nothing
 		}
 		if err != nil {
@@ -166,7 +166,7 @@ func readJournal(r io.Reader) (entries []Entry, whole int64, err error) {
 			err = fmt.Errorf("line %d has the number %d", len(entries)+1, e.Seq)
 		}
 		if err != nil {
-			if _, more := in.Peek(1); more == io.EOF {
+			if _, more := in.Peek(1); errors.Is(more, io.EOF) {
 				return entries, whole, nil // torn, although it ends in a newline
 			}
 			return nil, 0, fmt.Errorf("%w: line %d: %w", ErrJournal, len(entries)+1, err)

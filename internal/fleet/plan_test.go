@@ -14,6 +14,7 @@ import (
 	"rkepatch/fixtures/simrancher"
 	"rkepatch/internal/kubelet"
 	"rkepatch/rancher"
+	"rkepatch/rkeconfig"
 )
 
 // A fleet is read in pages; a request per cluster would take minutes.
@@ -224,6 +225,26 @@ func TestPlanHoldsNoSecret(t *testing.T) {
 	}
 	if patched < 8 || !slices.Contains(secrets, "next-to-the-patch-1") {
 		t.Errorf("%d patchable clusters and %d secrets are too few to prove anything", patched, len(secrets))
+	}
+}
+
+// An argument may be a secret itself, the old value as well as the new one.
+func TestPlanMasksArguments(t *testing.T) {
+	r := newRig(t, simrancher.Cluster{ID: "c-aaaaa", Kubelet: object{"extraArgs": args("proxy-token", "the-old-secret", "max-pods", "110")}})
+	r.planner.Patch = rkeconfig.Patch{Args: map[string]string{"proxy-token": "the-new-secret"}}
+	r.planner.ReplaceArgs = []string{"proxy-token"}
+	p := r.planOf("c-aaaaa", ActionPatch)
+	raw, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []string{"the-old-secret", "the-new-secret"} {
+		if strings.Contains(string(raw)+p.Diff, s) {
+			t.Errorf("the plan holds %s: %s\n%s", s, raw, p.Diff)
+		}
+	}
+	if len(p.Changes) != 1 || p.Changes[0].Before == p.Changes[0].After || !strings.Contains(p.Diff, "proxy-token") {
+		t.Errorf("%+v does not show that the argument changes:\n%s", p.Changes, p.Diff)
 	}
 }
 

@@ -209,9 +209,9 @@ func eachLine(name string, do func(n int, text []byte) error) error {
 	for n := 1; ; n++ {
 		text, err := readLine(in)
 		switch {
-		case err == io.EOF && len(text) == 0:
+		case errors.Is(err, io.EOF) && len(text) == 0:
 			return nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return errors.New("it is truncated: its last line is cut off")
 		case err != nil:
 			return err

@@ -39,8 +39,8 @@ func sourceHash(s string) string {
 }
 
 const (
-	openClusters = 25  // so many clusters with something to see are open from the start
-	maxAttention = 100 // so many failed clusters are listed by name above the others
+	openClusters = 25 // so many clusters with something to see are open from the start
+	maxAttention = 30 // so many clusters of one outcome are listed above the others
 )
 
 // htmlPage is one self-contained file. Everything from a cluster passes through
@@ -138,7 +138,7 @@ func (p *htmlPage) watchOut(c htmlCluster, o *fleet.Outcome) {
 	case fleet.StatusPatched, fleet.StatusUnchanged, fleet.StatusBlocked, fleet.StatusNotStarted:
 		return
 	}
-	if p.troubled++; p.troubled <= maxAttention {
+	if p.troubled++; p.tally.statuses[o.Status] <= maxAttention {
 		p.attention = append(p.attention, attention{c.N, c.Name, o.Status, c.Outcome.Message, c.Outcome.Next})
 	}
 }

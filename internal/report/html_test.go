@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -205,6 +206,39 @@ func TestPageHasLimits(t *testing.T) {
 	}
 	if n := strings.Count(page, "<details open>"); n != openClusters {
 		t.Errorf("%d clusters are open from the start, want %d", n, openClusters)
+	}
+}
+
+// The clusters that failed last are as important as those that failed first,
+// and a flood of lesser trouble does not hide them.
+func TestAttention(t *testing.T) {
+	var b bytes.Buffer
+	p, err := NewPage(&b, "html", runPageData())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		c, o := prodEU(), fleet.Outcome{Status: fleet.StatusStale, Message: "somebody edited it"}
+		c.Name = fmt.Sprintf("c%03d", i)
+		switch {
+		case i%4 == 0:
+			o = fleet.Outcome{Status: fleet.StatusPatched}
+		case i > 190:
+			o = fleet.Outcome{Status: fleet.StatusFailed, Message: "it broke"}
+		}
+		if err := p.Add(c, &o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Close(Totals{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	list := regexp.MustCompile(`<li><a href="#cluster-\d+">(c\d+)</a> ([a-z]+):`).FindAllStringSubmatch(b.String(), -1)
+	if len(list) != maxAttention+7 || list[0][1] != "c191" || list[0][2] != "failed" || list[6][2] != "failed" || list[7][2] != "stale" {
+		t.Errorf("the list is %v", list)
+	}
+	if !strings.Contains(b.String(), "<p>113 more are among") {
+		t.Error("what is left out of the list is not counted")
 	}
 }
 
