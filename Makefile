@@ -13,7 +13,7 @@ GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 FUZZTIME ?= 30s
 
-.PHONY: help build demo test lint bench cover fuzz clean
+.PHONY: help build demo test soak browser lint bench cover fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,12 @@ demo: build ## the whole road against a simulated Rancher, in under two minutes
 
 test: ## all tests under the race detector
 	go test -race -timeout 10m $(PKGS)
+
+soak: ## kill -9 at 500 seeded points, resume and roll back from each
+	RKEPATCH_SOAK=500 go test -timeout 60m -run 'TestKill' ./internal/cli
+
+browser: ## the review page in headless Chromium
+	./fixtures/browser/test.sh
 
 lint: $(GOLANGCI_LINT) ## gofmt, vet, staticcheck and the import arrows of the design
 	$(GOLANGCI_LINT) run $(PKGS)

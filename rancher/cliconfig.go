@@ -36,8 +36,8 @@ const cliConfigLimit = 16 << 20
 // ReadCLIConfig reads a cli2.json. errors.Is: fs.ErrNotExist when there is none, ErrOption when it
 // cannot be read or understood. A file that others can read gives a warning.
 func ReadCLIConfig(path string) (CLIConfig, error) {
-	fail := func(message string, cause error) (CLIConfig, error) {
-		return CLIConfig{}, &Error{
+	fail := func(message string, cause error) error {
+		return &Error{
 			Op: "reading the Rancher CLI's configuration", Target: clean(path), Kind: ErrOption, Message: message,
 			hint: "log in again with the Rancher CLI, or use --url and --token", cause: cause,
 		}
@@ -46,28 +46,28 @@ func ReadCLIConfig(path string) (CLIConfig, error) {
 	if err != nil {
 		var pathErr *fs.PathError
 		if errors.As(err, &pathErr) {
-			return fail(pathErr.Err.Error(), err)
+			return CLIConfig{}, fail(pathErr.Err.Error(), err)
 		}
-		return fail("", err)
+		return CLIConfig{}, fail("", err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
 	if err != nil {
-		return fail("", err)
+		return CLIConfig{}, fail("", err)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, cliConfigLimit+1))
 	switch {
 	case err != nil:
-		return fail("it cannot be read", err)
+		return CLIConfig{}, fail("it cannot be read", err)
 	case len(text) > cliConfigLimit:
-		return fail("it is too large", nil)
+		return CLIConfig{}, fail("it is too large", nil)
 	}
 	var file struct {
 		Servers       map[string]CLIServer
 		CurrentServer string
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
-		return fail("it is not the JSON that the CLI writes", nil) // the cause could quote the file
+		return CLIConfig{}, fail("it is not the JSON that the CLI writes", nil) // the cause could quote the file
 	}
 	c := CLIConfig{Path: path, Current: file.CurrentServer, Servers: file.Servers}
 	// Windows has no such permission bits.

@@ -19,6 +19,7 @@ type Client struct {
 	http      *http.Client
 	userAgent string
 	warn      func(string)
+	trace     func(Exchange)
 	slots     chan struct{} // one element per request in flight
 	timeout   time.Duration
 	budget    time.Duration
@@ -66,6 +67,7 @@ func New(o Options) (*Client, error) {
 		base:      base,
 		userAgent: o.UserAgent,
 		warn:      o.Warn,
+		trace:     o.Trace,
 		slots:     make(chan struct{}, o.MaxInFlight),
 		timeout:   o.Timeout,
 		budget:    o.RetryBudget,

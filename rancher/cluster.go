@@ -15,7 +15,7 @@ import (
 const DriverRKE = "rancherKubernetesEngine"
 
 // Cluster is what a plan, an update and the follow-up need to know of a cluster. It prints as its id and
-// name only: Config holds secrets in clear (rancher-api facts, section 6).
+// name only: Config may hold secrets in clear, such as values of extraEnv.
 type Cluster struct {
 	ID, UUID, Name       string
 	Driver, Provider     string // DriverRKE for RKE1; the provider is detected from the nodes and "" before there are any
@@ -46,6 +46,10 @@ type Cluster struct {
 	HasAppliedConfig              bool // appliedSpec has an RKE config: the cluster was provisioned once
 	HasFailedSpec                 bool
 
+	// Problem says what in Rancher's answer about this cluster was not understood, "" when all was. The
+	// fields around it may be empty then. Only lists give such clusters; Cluster fails instead.
+	Problem string
+
 	// ClusterSecrets holds, by field (e.g. "privateRegistryECRSecret"), the names of the secrets that
 	// Rancher moved passwords to. Not their values.
 	ClusterSecrets map[string]string
@@ -67,6 +71,9 @@ type Condition struct {
 	Reason         string `json:"reason"`
 	Message        string `json:"message"`
 	LastUpdateTime string `json:"lastUpdateTime"`
+	// LastTransitionTime is when the status last became another one. Kubernetes sets it, not every condition of
+	// Rancher has it.
+	LastTransitionTime string `json:"lastTransitionTime"`
 }
 
 // Conditions are in the order Rancher sent them.
@@ -118,7 +125,11 @@ type clusterJSON struct {
 	Links                struct {
 		Update string `json:"update"`
 	} `json:"links"`
+
+	problem string
 }
+
+func (j *clusterJSON) bear(problem string) { j.problem = problem }
 
 type specJSON struct {
 	Config *struct {
@@ -159,6 +170,7 @@ func (j *clusterJSON) cluster() *Cluster {
 		HasAppliedConfig: j.AppliedSpec != nil && j.AppliedSpec.Config != nil,
 		HasFailedSpec:    j.FailedSpec != nil,
 		ClusterSecrets:   j.ClusterSecrets,
+		Problem:          j.problem,
 	}
 }
 
@@ -192,7 +204,7 @@ func (c *Client) Clusters(ctx context.Context, q ClusterQuery) iter.Seq2[*Cluste
 				return
 			}
 			// Rancher passes over a filter it does not know and answers with the whole list.
-			if !q.AnyDriver && j.Driver != q.Driver || q.Name != "" && j.Name != q.Name || wanted != nil && !wanted[j.ID] {
+			if j.problem == "" && (!q.AnyDriver && j.Driver != q.Driver || q.Name != "" && j.Name != q.Name) || wanted != nil && !wanted[j.ID] {
 				continue
 			}
 			if !yield(j.cluster(), nil) {

@@ -20,6 +20,12 @@ const notRancherHint = "--url (or RANCHER_URL) must be the address of the Ranche
 
 // broken explains why there was no answer, or not the whole of it.
 func (a *answer) broken(err error) *Error {
+	e := a.breakage(err)
+	a.broke = e.reason()
+	return e
+}
+
+func (a *answer) breakage(err error) *Error {
 	if a.ctx.Err() != nil {
 		return a.call.interrupted(a.ctx)
 	}
@@ -165,7 +171,7 @@ func (a *answer) refusal() *Error {
 		e.Kind, e.hint = ErrNotRancher, "write https:// in --url (or RANCHER_URL)"
 	case !isJSON && !withoutJSON[a.status] && a.status < 500:
 		e.Kind, e.Message, e.hint = ErrNotRancher, "the answer is not JSON", notRancherHint
-	case e.Kind == ErrUnauthorized && a.call.listing:
+	case errors.Is(e.Kind, ErrUnauthorized) && a.call.listing:
 		e.hint += "; a key made for one cluster only is refused here too: lists take one without that scope"
 	}
 	if known.retry {

@@ -3,6 +3,7 @@ package rancher
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"net/http"
@@ -85,7 +86,8 @@ func (w *walk[T]) pages(ctx context.Context) error {
 		}
 		var p page
 		before := len(w.seen)
-		err := w.c.retry(ctx, w.call, func() error {
+		err := w.c.retry(ctx, w.call, func(attempt int) error {
+			w.call.attempt = attempt
 			a, err := w.c.send(ctx, w.call)
 			if err != nil {
 				return err
@@ -206,7 +208,14 @@ func readItems[T any](a *answer, dec *json.Decoder, each func(*T) (bool, error))
 	for dec.More() {
 		a.allow(a.c.valueLimit)
 		v := new(T)
-		if err := dec.Decode(v); err != nil {
+		err := dec.Decode(v)
+		var wrongType *json.UnmarshalTypeError
+		if bearer, ok := any(v).(interface{ bear(problem string) }); ok && errors.As(err, &wrongType) {
+			// The decoder has read the whole item; one that is odd must not hide the others.
+			bearer.bear(a.unreadable(err).Error())
+			err = nil
+		}
+		if err != nil {
 			return false, a.unreadable(err)
 		}
 		if more, err := each(v); err != nil || !more {

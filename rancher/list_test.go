@@ -96,8 +96,7 @@ func TestListsThatCannotBeTrusted(t *testing.T) {
 		{"no id", map[string]string{"": `{"type":"collection","data":[{"name":"x"}]}`}, rancher.ErrBadAnswer, "no usable id", ""},
 		{"long id", map[string]string{"": onePage("", strings.Repeat("c", 600))}, rancher.ErrBadAnswer, "no usable id", ""},
 		{"null item", map[string]string{"": `{"type":"collection","data":[null]}`}, rancher.ErrBadAnswer, "no usable id", ""},
-		{"item of a wrong type", map[string]string{"": `{"type":"collection","data":[` + items("c-1") + `,7]}`}, rancher.ErrBadAnswer, "number", "c-1"},
-		{"field of a wrong type", map[string]string{"": `{"type":"collection","data":[{"id":"c-1","nodeCount":"three"}]}`}, rancher.ErrBadAnswer, "nodeCount", ""},
+		{"item of a wrong type", map[string]string{"": `{"type":"collection","data":[` + items("c-1") + `,7]}`}, rancher.ErrBadAnswer, "no usable id", "c-1"},
 		{"data of a wrong type", map[string]string{"": `{"type":"collection","data":{"a":1}}`}, rancher.ErrBadAnswer, "not an array", ""},
 		{"pagination of a wrong type", map[string]string{"": `{"type":"collection","pagination":[],"data":[]}`}, rancher.ErrBadAnswer, "array", ""},
 		{"type of a wrong type", map[string]string{"": `{"type":7}`}, rancher.ErrBadAnswer, "number", ""},
@@ -270,5 +269,25 @@ func TestPrefixOfTheURLIsKept(t *testing.T) {
 	want := []string{"https://example.com/tools/rancher/rancherversion", "https://example.com/tools/rancher/v3/clusters", "https://example.com/tools/rancher/v3/clusters/c-1"}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestAnOddClusterDoesNotHideTheOthers: a field of a wrong type is a problem of its cluster alone.
+func TestAnOddClusterDoesNotHideTheOthers(t *testing.T) {
+	c := newClient(t, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, `{"type":"collection","data":[`+items("c-1")+`,{"id":"c-2","name":"odd","driver":5,"nodeCount":"three"},`+items("c-3")+`]}`)
+	})
+	var got []string
+	for cl, err := range c.Clusters(t.Context(), rancher.ClusterQuery{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, cl.ID)
+		if odd := cl.ID == "c-2"; odd != (cl.Problem != "") {
+			t.Errorf("%s: problem %q", cl.ID, cl.Problem)
+		}
+	}
+	if !slices.Equal(got, []string{"c-1", "c-2", "c-3"}) {
+		t.Errorf("got %q", got)
 	}
 }

@@ -48,6 +48,10 @@ type Options struct {
 	// 2.8 to 2.11. May be nil.
 	Warn func(string)
 
+	// Trace is told of every request once its answer is read or given up, from several goroutines. May be
+	// nil.
+	Trace func(Exchange)
+
 	// Transport replaces the HTTP transport; CACerts and Insecure have no effect on it.
 	Transport http.RoundTripper
 }
@@ -78,6 +82,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
+	}
+	if o.Trace == nil {
+		o.Trace = func(Exchange) {}
 	}
 	return o
 }

@@ -30,6 +30,16 @@ type call struct {
 	body       []byte
 	listing    bool // what is asked for is a collection
 	versioning bool // what is asked for is /rancherversion, which needs no credentials
+	attempt    int  // counted from 1; 0 is the only one
+}
+
+// Exchange is one request and what became of it, fit for a log: no header and no body is in it.
+type Exchange struct {
+	Method, Path, Query string        // the query as sent, escaped
+	Status              int           // 0 without an answer
+	Attempt             int           // counted from 1; a GET may be repeated
+	Duration            time.Duration // up to the end of the answer, as far as it was read
+	Failure             string        // why there was no answer, or not the whole of it; no credentials are in it
 }
 
 func (cl call) fail(kind error, message, hint string) *Error {
@@ -39,7 +49,8 @@ func (cl call) fail(kind error, message, hint string) *Error {
 // get reads one JSON object into v, repeating what may pass by itself.
 func (c *Client) get(ctx context.Context, cl call, v any) error {
 	cl.method = http.MethodGet
-	return c.retry(ctx, cl, func() error {
+	return c.retry(ctx, cl, func(attempt int) error {
+		cl.attempt = attempt
 		a, err := c.send(ctx, cl)
 		if err != nil {
 			return err
@@ -50,14 +61,17 @@ func (c *Client) get(ctx context.Context, cl call, v any) error {
 }
 
 // retry repeats attempt with full jitter (each pause is random between 0 and a bound that doubles)
-// while its error may pass by itself and the budget lasts. Attempts must be idempotent.
-func (c *Client) retry(ctx context.Context, cl call, attempt func() error) error {
+// while its error may pass by itself and the budget lasts. Attempts must be idempotent; they are counted
+// from 1.
+func (c *Client) retry(ctx context.Context, cl call, attempt func(n int) error) error {
 	if c.budget < 0 {
-		return attempt()
+		return attempt(1)
 	}
 	var last error
+	n := 0
 	_, err := backoff.Retry(ctx, func() (struct{}, error) {
-		last = attempt()
+		n++
+		last = attempt(n)
 		var e *Error
 		switch {
 		case last == nil:
@@ -130,10 +144,11 @@ func (c *Client) send(ctx context.Context, cl call) (*answer, error) {
 
 	// net/http itself repeats a request only where the server cannot have taken it (no byte written,
 	// or a connection that was closed while idle), also for a PUT.
+	began := time.Now()
 	watchdog := time.AfterFunc(c.timeout, func() { cancel(errSilence) })
-	resp, err := c.http.Do(req)
+	resp, err := c.http.Do(req) //nolint:bodyclose // answer.Close does
 	watchdog.Stop()
-	a := &answer{c: c, call: cl, ctx: ctx, attempt: attempt, cancel: cancel, watchdog: watchdog, release: release}
+	a := &answer{c: c, call: cl, ctx: ctx, attempt: attempt, cancel: cancel, watchdog: watchdog, release: release, began: began}
 	if err != nil {
 		defer a.Close()
 		return nil, a.broken(err)
@@ -164,11 +179,13 @@ type answer struct {
 	watchdog *time.Timer
 	release  func()
 
+	began  time.Time
 	status int
 	header http.Header
 	body   io.ReadCloser
-	lost   error // what ended the transfer early
-	left   int64 // bytes that may still be read; see allow
+	lost   error  // what ended the transfer early
+	broke  string // the same in words
+	left   int64  // bytes that may still be read; see allow
 }
 
 // free gives the slot back, once.
@@ -185,13 +202,17 @@ func (a *answer) drain() {
 	_, _ = io.Copy(io.Discard, a)
 }
 
-// Close ends the attempt.
+// Close ends the attempt. It must be called once.
 func (a *answer) Close() {
 	if a.body != nil {
 		_ = a.body.Close()
 	}
 	a.cancel(nil)
 	a.free()
+	a.c.trace(Exchange{
+		Method: a.call.method, Path: a.c.base.Path + a.call.path, Query: a.call.query.Encode(),
+		Status: a.status, Attempt: max(1, a.call.attempt), Duration: time.Since(a.began), Failure: a.broke,
+	})
 }
 
 var errBudget = errors.New("more bytes than allowed")

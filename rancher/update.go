@@ -50,6 +50,9 @@ func (c *Cluster) putCall() call {
 
 // update sends what compose makes of the config to send, and compares.
 func (c *Client) update(ctx context.Context, put call, cl *Cluster, config map[string]any, differ Differ, compose func(map[string]any) any) (*Cluster, error) {
+	if differ == nil {
+		return nil, put.fail(ErrOption, "nobody would compare what was stored", "")
+	}
 	if why, hint := cl.notUpdatable(config); why != "" {
 		return nil, put.fail(ErrNotUpdatable, why, hint)
 	}

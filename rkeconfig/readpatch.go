@@ -183,17 +183,20 @@ func syntaxError(err error) *PatchError {
 	return &PatchError{Line: lineOf(err), Reason: "it is not YAML: " + firstOf(reason, 120), Hint: "check indentation, colons and quotes; YAML takes no tabs"}
 }
 
-// asMap decodes an object. Keys that stand twice in it are an error.
-func (n patchNode) asMap() (patchMap, error) {
+const mapHint = "write name: value lines"
+
+// asMap decodes an object. Keys that stand twice in it are an error; hint is for a
+// value that is no object.
+func (n patchNode) asMap(hint string) (patchMap, error) {
 	var members map[string]patchNode
 	if n.decode == nil {
 		return patchMap{}, n.errorf("it is null", "give it a value or leave it out")
 	}
 	if err := n.decode(&members); err != nil {
-		if key := duplicateKey.FindStringSubmatch(err.Error()); key != nil {
+		if duplicateKey.MatchString(err.Error()) {
 			return patchMap{}, &PatchError{Line: lineOf(err), Path: n.path, Reason: "a key is there twice", Hint: "keep one of them"}
 		}
-		return patchMap{}, &PatchError{Line: lineOf(err), Path: n.path, Reason: "it is not a map", Hint: "write name: value lines"}
+		return patchMap{}, &PatchError{Line: lineOf(err), Path: n.path, Reason: "it is not a map", Hint: hint}
 	}
 	for name, member := range members {
 		member.path = n.at(name)
@@ -209,7 +212,7 @@ var wrappers = []string{topKey, "services", "kubelet"}
 
 // findKubelet goes down to the kubelet's settings.
 func (n patchNode) findKubelet() (patchMap, error) {
-	m, err := n.asMap()
+	m, err := n.asMap(mapHint)
 	if err != nil {
 		return patchMap{}, err
 	}
@@ -230,7 +233,7 @@ func (n patchNode) findKubelet() (patchMap, error) {
 		if name == "" {
 			return patchMap{}, m.errorf("it sets nothing", "put "+wrapper+" under it")
 		}
-		if m, err = m.members[name].asMap(); err != nil {
+		if m, err = m.members[name].asMap(mapHint); err != nil {
 			return patchMap{}, err
 		}
 	}
@@ -289,11 +292,8 @@ func (n patchNode) readArgs() (map[string]string, error) {
 		if part.path == "" {
 			part.path = fmt.Sprintf("%s[%d]", n.path, i)
 		}
-		m, err := part.asMap()
+		m, err := part.asMap("write name: value, without dashes before the name")
 		if err != nil {
-			if list != nil {
-				err.(*PatchError).Hint = "write each item as name: value, without dashes before the name"
-			}
 			return nil, err
 		}
 		for _, name := range slices.Sorted(maps.Keys(m.members)) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -136,10 +137,9 @@ type job struct {
 
 	planFile []byte // as it was reviewed; nil when the plans are fresh
 	run      *fleet.Run
+	earlier  *fleet.Record // run that is resumed or rolled back
 	resumed  map[string]fleet.Earlier
 	revert   *fleet.Reverter
-	of       string // run that is rolled back
-	after    func(fleet.Outcome) error
 }
 
 // source fills in the plans: from a plan file, a run to resume, or Rancher.
@@ -153,10 +153,7 @@ func (a *app) source(c *cli.Context, j *job, dir string) error {
 		if record.Head.Kind != "apply" {
 			return usagef("run the rollback again instead", "run %s is a %s and cannot be resumed", id, record.Head.Kind)
 		}
-		j.resumed, name = record.Clusters, filepath.Join(record.Dir, "plan.jsonl")
-		if j.run, err = record.Open(); err != nil {
-			return err
-		}
+		j.earlier, name = record, filepath.Join(record.Dir, "plan.jsonl")
 	}
 	if name == "" {
 		sel, err := mustSelect(c)
@@ -210,6 +207,8 @@ func (a *app) carryOut(c *cli.Context, j *job, dir string) error {
 		if err := a.confirm(c, j); err != nil {
 			return err
 		}
+	}
+	if j.writes() {
 		release, err := fleet.Lock(dir)
 		if err != nil {
 			return err
@@ -224,20 +223,13 @@ func (a *app) carryOut(c *cli.Context, j *job, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range outcomes {
-		if j.after != nil && j.run != nil {
-			if err := j.after(o); err != nil {
-				return err
-			}
-		}
-	}
 	code := applyCode(c.Context, outcomes)
+	var unnoted error
 	if j.run != nil && c.Context.Err() == nil {
-		if err := j.run.Note(fleet.Entry{Event: fleet.EventEnded, Text: report.CountOutcomes(outcomes)}); err != nil {
-			return err
-		}
+		unnoted = j.run.Note(fleet.Entry{Event: fleet.EventEnded, Text: report.CountOutcomes(outcomes)})
 	}
-	if err := a.show(c, j, outcomes, code); err != nil {
+	// What came of it is shown also when the disk is full.
+	if err := errors.Join(a.show(c, j, outcomes, code), unnoted); err != nil {
 		return err
 	}
 	if code == ExitOK {
@@ -267,9 +259,30 @@ func join(ns []int) string {
 	return strings.Join(parts, ", ")
 }
 
-// begin makes the run's place, or goes on in that of the run to be resumed.
+// writes reports whether the job writes into the state directory: it changes
+// clusters, or finds that what it was to take back is back already.
+func (j *job) writes() bool {
+	return j.totals.Patch > 0 || j.revert != nil && j.totals.Blocked < len(j.plans)
+}
+
+// begin makes the run's place, or goes on in that of the run to be resumed. An
+// earlier run's journal is opened only here, where nobody else writes to it.
 func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
-	if j.run != nil {
+	of := ""
+	switch {
+	case j.revert != nil:
+		of = j.earlier.ID
+		if j.revert.Run, err = j.earlier.Open(); err != nil {
+			return err
+		}
+	case j.earlier != nil:
+		if j.earlier, err = fleet.LoadRun(dir, j.earlier.ID); err != nil {
+			return err
+		}
+		j.resumed = j.earlier.Clusters
+		if j.run, err = j.earlier.Open(); err != nil {
+			return err
+		}
 		return j.run.Note(fleet.Entry{Event: fleet.EventResumed})
 	}
 	if j.run, err = fleet.NewRun(dir, a.clock.Now()); err != nil {
@@ -281,7 +294,7 @@ func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
 		}
 	}
 	return j.run.Begin(fleet.Head{
-		Kind: j.kind, Of: j.of, Server: j.session.head.Server, Program: a.version,
+		Kind: j.kind, Of: of, Server: j.session.head.Server, Program: a.version,
 		Clusters: len(j.plans), SkipNodeCheck: c.Bool(flagSkipNodeCheck),
 	}, j.planFile)
 }

@@ -59,13 +59,7 @@ func (a *app) rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	original, err := record.Open()
-	if err != nil {
-		return err
-	}
-	defer original.Close()
-
-	j := &job{session: s, pace: pace, kind: "rollback", of: record.ID, visible: file.Visible, revert: &fleet.Reverter{Planner: s.planner, Run: original}}
+	j := &job{session: s, pace: pace, kind: "rollback", earlier: record, visible: file.Visible, revert: &fleet.Reverter{Planner: s.planner, Run: record.Place()}}
 	if j.plans, err = j.revert.Plan(c.Context, ids); err != nil {
 		return err
 	}
@@ -76,12 +70,6 @@ func (a *app) rollback(c *cli.Context) error {
 	}
 	fmt.Fprintln(text.W, j.totals)
 	sortPlans(c, j.plans)
-	j.after = func(o fleet.Outcome) error {
-		if !o.Stored && o.Status != fleet.StatusUnchanged {
-			return nil
-		}
-		return original.Note(fleet.Entry{Event: fleet.EventRolledBack, Cluster: o.ID, Name: o.Name, By: j.run.ID})
-	}
 	return a.carryOut(c, j, dir)
 }
 

@@ -31,12 +31,13 @@ const (
 	StatusStale      Status = "stale"       // changed since the plan, left alone
 	StatusBlocked    Status = "blocked"     // left alone, see the findings
 	StatusNotStarted Status = "not-started" // the run ended before its turn
+	StatusRolledBack Status = "rolled-back" // an earlier part of the run changed it, a rollback took that back
 	StatusPatched    Status = "patched"     // every kubelet runs with it
 	StatusUnchanged  Status = "unchanged"   // it was as wanted already
 )
 
 // Statuses lists them in the order in which they are shown.
-var Statuses = []Status{StatusFailed, StatusInFlight, StatusStale, StatusBlocked, StatusNotStarted, StatusPatched, StatusUnchanged}
+var Statuses = []Status{StatusFailed, StatusInFlight, StatusStale, StatusBlocked, StatusNotStarted, StatusRolledBack, StatusPatched, StatusUnchanged}
 
 // Outcome is what a run did to one cluster.
 type Outcome struct {
@@ -91,8 +92,12 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 		outcomes[i] = Outcome{ID: p.ID, Name: p.Name}
 		earlier, resumed := a.Earlier[p.ID]
 		switch {
+		case resumed && earlier.RolledBack != "":
+			outcomes[i].Status, outcomes[i].Message = StatusRolledBack, "taken back by run "+earlier.RolledBack+", left alone; plan again to patch it"
 		case resumed && earlier.Settled():
 			outcomes[i] = *earlier.Outcome
+		case p.Action == ActionNone && a.Revert != nil:
+			outcomes[i] = a.asBefore(outcomes[i])
 		case p.Action == ActionNone:
 			outcomes[i].Status, outcomes[i].Message = StatusUnchanged, "already as wanted"
 		case p.Action == ActionBlocked:
@@ -125,8 +130,10 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 		began := a.Clock.Now()
 		out := a.one(ctx, f, plans[i])
 		out.Started, out.Duration = began, a.Clock.Now().Sub(began)
+		if err := a.log(Entry{Event: EventOutcome, Cluster: out.ID, Name: out.Name, Outcome: &out}); err != nil {
+			out.Message += "; this could not be noted: " + err.Error()
+		}
 		outcomes[i] = out
-		_ = a.log(Entry{Event: EventOutcome, Cluster: out.ID, Name: out.Name, Outcome: &out})
 		a.Done(out)
 		return out.Status != StatusFailed
 	})
@@ -163,9 +170,9 @@ func (a *Applier) checkSchema(ctx context.Context) error {
 // one takes one cluster through GET, comparison, pre-image, PUT and following.
 func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Outcome {
 	out := Outcome{ID: planned.ID, Name: planned.Name}
-	look := "rkepatch plan " + planned.ID
+	look := a.look(out.ID)
 	if err := a.log(Entry{Event: EventStarted, Cluster: out.ID, Name: out.Name}); err != nil {
-		return out.failed(false, err, "")
+		return out.failed(false, err, a.again(out.ID))
 	}
 	cl, fresh, err := a.fresh(ctx, planned)
 	switch {
@@ -176,6 +183,8 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		return out
 	case err != nil:
 		return out.failed(false, err, look)
+	case fresh.Action == ActionNone && a.Revert != nil:
+		return a.asBefore(out)
 	case fresh.Action == ActionNone && a.Earlier[out.ID].Sent:
 		return a.follow(ctx, f, out, cl, cl)
 	case fresh.Action == ActionNone:
@@ -195,7 +204,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		}
 	}
 	if err != nil {
-		return out.failed(false, err, "")
+		return out.failed(false, err, a.again(out.ID))
 	}
 
 	// From here on the cluster may change: a PUT that is cut short leaves
@@ -206,7 +215,10 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		perhaps := errors.Is(err, rancher.ErrNotStored) || errors.Is(err, rancher.ErrUnknownOutcome) && !errors.Is(err, errUntouched)
 		return a.failed(ctx, f, out, cl, perhaps, err)
 	}
-	_ = a.log(Entry{Event: EventStored, Cluster: out.ID, Name: out.Name})
+	_ = a.log(Entry{Event: EventStored, Cluster: out.ID, Name: out.Name}) // EventPut says enough without it
+	if a.Revert != nil {
+		out = a.noteUndone(out)
+	}
 	a.say(cl.ID, cl.Name, "stored, Rancher reconciles")
 	return a.follow(ctx, f, out, cl, stored)
 }
@@ -218,12 +230,19 @@ func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, 
 	if err != nil {
 		return a.failed(ctx, f, out, before, true, err)
 	}
+	if a.Revert != nil {
+		w.goBack(before)
+	}
 	switch err := f.follow(ctx, w); {
 	case errors.Is(err, ErrInterrupted):
 		out.Status, out.Message, out.Err = StatusInFlight, err.Error(), err
-		out.Next = a.next("rkepatch apply --resume " + a.Run.ID)
+		if out.Next = a.again(out.ID); a.Revert != nil {
+			out.Next = seeClusters
+		}
 	case err != nil:
 		return a.failed(ctx, f, out, before, true, err)
+	case a.Revert != nil && w.begun:
+		out.Status, out.Message = StatusPatched, "rolled back: "+w.doubt()
 	case a.Revert != nil:
 		out.Status, out.Message = StatusPatched, "rolled back, every kubelet is as before"
 	default:
@@ -232,20 +251,35 @@ func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, 
 	return out
 }
 
-// next is the command that settles a cluster: a rollback is settled by looking.
-func (a *Applier) next(command string) string {
+// seeClusters is what to do about a rollback that is stored: it cannot be done
+// twice, Rancher goes on with it.
+const seeClusters = "rkepatch clusters"
+
+// again is the command that tries once more; it looks first at what there is.
+func (a *Applier) again(id string) string {
 	if a.Revert != nil {
-		return "rkepatch clusters"
+		return "rkepatch rollback " + a.Revert.Run.ID + " " + id
 	}
-	return command
+	return "rkepatch apply --resume " + a.Run.ID
+}
+
+// look is the command that shows what stands in the way.
+func (a *Applier) look(id string) string {
+	if a.Revert != nil {
+		return a.again(id)
+	}
+	return "rkepatch plan " + id
 }
 
 // failed makes out a failure. A change that Rancher may hold is taken back when
 // the run was told to.
 func (a *Applier) failed(ctx context.Context, f *follower, out Outcome, before *rancher.Cluster, stored bool, err error) Outcome {
-	next := "rkepatch plan " + out.ID
-	if stored {
-		next = a.next("rkepatch rollback " + a.Run.ID + " " + out.ID)
+	next := a.look(out.ID)
+	switch {
+	case a.Revert != nil && out.Stored:
+		next = seeClusters
+	case a.Revert == nil && stored:
+		next = "rkepatch rollback " + a.Run.ID + " " + out.ID
 	}
 	out = out.failed(stored, err, next)
 	if !stored || !a.RollbackOnFailure || a.Revert != nil || ctx.Err() != nil {
@@ -255,12 +289,15 @@ func (a *Applier) failed(ctx context.Context, f *follower, out Outcome, before *
 	back := *a
 	back.Revert = &Reverter{Planner: a.Planner, Run: a.Run}
 	// The pre-image of this run must stay: it is what the cluster was before.
-	if undone := back.revert(ctx, f, before); undone.Status == StatusFailed {
+	undone := back.revert(ctx, f, before)
+	if undone.Status == StatusFailed && !undone.Stored {
 		out.Message += "; taking the change back failed, too: " + undone.Message
-	} else {
-		out.Stored = false
-		out.Message += "; the change was taken back: " + undone.Message
-		out.Next = "rkepatch plan " + out.ID
+		return out
+	}
+	out.Stored = false
+	out.Message += "; the change was taken back: " + undone.Message
+	if out.Next = a.look(out.ID); undone.Next != "" {
+		out.Next = undone.Next
 	}
 	return out
 }

@@ -41,25 +41,25 @@ func TestApplyFollows(t *testing.T) {
 		patch   *rkeconfig.Patch // instead of the ECR provider's
 		after   func(*rig)       // once the change is stored
 		timeout time.Duration
-		poll    time.Duration // 5s
+		poll    time.Duration // 5s; with a sixth of step, every state is seen
 		status  Status
 		err     error
 		says    []string // in the message
 		told    string   // in a step on the way
 		took    [2]time.Duration
 	}{
-		{name: "to the end of the last worker", status: StatusPatched, told: "1/2 workers rolled, waiting for c-aaaaa-worker-", took: [2]time.Duration{45 * time.Second, 75 * time.Second}},
-		{name: "only binds, which no flag shows", patch: &rkeconfig.Patch{Binds: []string{"/srv/ca:/srv/ca:ro"}}, status: StatusPatched,
+		{name: "to the end of the last worker", poll: time.Second, status: StatusPatched, told: "1/2 workers rolled, waiting for c-aaaaa-worker-", took: [2]time.Duration{45 * time.Second, 75 * time.Second}},
+		{name: "only binds, which no flag shows", poll: time.Second, patch: &rkeconfig.Patch{Binds: []string{"/srv/ca:/srv/ca:ro"}}, status: StatusPatched,
 			told: "0/2 workers rolled, 2 in the queue", took: [2]time.Duration{45 * time.Second, 75 * time.Second}},
 		{name: "RKE fails early, Updated never moves", script: simrancher.Fail{Message: "[etcd] host is not able to connect"}, status: StatusFailed,
 			says: []string{"control plane", "[etcd] host is not able to connect"}, told: "looking again", took: [2]time.Duration{5 * time.Second, time.Minute}},
 		{name: "RKE fails in the update", script: simrancher.Fail{Message: "kubelet is not healthy", Condition: "Updated"}, status: StatusFailed,
 			says: []string{"kubelet is not healthy"}},
-		{name: "RKE hangs", script: simrancher.Hang{}, poll: 30 * time.Second, timeout: 4 * time.Minute, status: StatusFailed, err: ErrTimeout,
-			says: []string{"4m0s", "control plane: updating"}, took: [2]time.Duration{4 * time.Minute, 5 * time.Minute}},
-		{name: "Rancher never notices", script: simrancher.NeverNotice{}, poll: 30 * time.Second, status: StatusFailed, says: []string{"no reaction"}, took: [2]time.Duration{5 * time.Minute, 6 * time.Minute}},
+		{name: "RKE hangs", script: simrancher.Hang{}, poll: 30 * time.Second, timeout: 8 * time.Minute, status: StatusFailed, err: ErrTimeout,
+			says: []string{"8m0s", "control plane: updating"}, took: [2]time.Duration{8 * time.Minute, 12 * time.Minute}},
+		{name: "Rancher never notices", script: simrancher.NeverNotice{}, poll: 30 * time.Second, status: StatusFailed, says: []string{"no reaction"}, took: [2]time.Duration{5 * time.Minute, 9 * time.Minute}},
 		{name: "a worker's kubelet does not come up", script: simrancher.WorkerStuck{Node: "c-aaaaa-worker-1"}, poll: 30 * time.Second, timeout: 4 * time.Minute, status: StatusFailed, err: ErrTimeout,
-			says: []string{"/2 workers rolled", "waiting for c-aaaaa-worker-1 (rolling, not Ready)"}},
+			says: []string{"/2 workers rolled", "waiting for c-aaaaa-worker-1 (", "not Ready"}},
 		{name: "Rancher is down for a while", after: func(r *rig) { down(r, 6) }, status: StatusPatched, told: "Rancher does not answer"},
 		{name: "Rancher stays down", after: func(r *rig) { down(r, 0) }, timeout: 2 * time.Minute, status: StatusFailed, err: ErrTimeout, says: []string{"Rancher does not answer"}},
 		{name: "Rancher is down while the workers roll", after: func(r *rig) {
@@ -229,6 +229,27 @@ func TestApplyInterrupted(t *testing.T) {
 				t.Errorf("said after the end: %q", r.said[said:])
 			}
 		})
+	}
+}
+
+// A poll that the interrupt cuts short is no news about Rancher.
+func TestFollowerInterruptedPoll(t *testing.T) {
+	r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"})
+	cl, err := r.planner.Rancher.Cluster(t.Context(), "c-aaaaa")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWatch(cl, cl, rkeconfig.Patch{}, epoch, patience{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := newFollower(r.planner.Rancher, r.clock.clock(), time.Second, func(_, _, text string) { t.Errorf("said %q", text) })
+	f.watched["c-aaaaa"] = &followed{watch: w, over: make(chan error, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	f.look(ctx, []string{"c-aaaaa"})
+	if len(f.watched) != 1 {
+		t.Error("the cluster is not watched any more")
 	}
 }
 

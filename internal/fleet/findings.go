@@ -47,6 +47,8 @@ type rule struct {
 // identityRules decide whether a cluster is one of ours at all. The first that
 // speaks is the only finding that the cluster gets.
 var identityRules = []rule{
+	{"answer-not-understood", Block, "a field in Rancher's answer about the cluster has a type that this program does not know",
+		"look at the cluster in the Rancher UI; report it if it looks right there", answerNotUnderstood},
 	{"not-rke1", Block, "the cluster is not an RKE1 cluster provisioned by Rancher",
 		"leave it out; RKE2 and K3s have their own credential provider settings", notRKE1},
 	{"body-too-large", Block, "the config is larger than the 2 MiB that Rancher accepts",
@@ -94,6 +96,8 @@ var clusterRules = []rule{
 		"migrate to external-aws first", awsRefused},
 	{"cloud-provider-aws", Warn, "cloud provider aws blocks the upgrade to 1.27",
 		"migrate to external-aws before the upgrade; this patch does not touch it", awsWarned},
+	{"registry-without-user", Warn, "Rancher 2.8.6 and later overwrites the stored password of a private registry that has no user, on any update",
+		"when that registry takes a password or token: note it down and set it again afterwards", registryWithoutUser},
 	{"ecr-static-keys", Warn, "static ECR keys in private_registries serve RKE's own pulls and never fed the kubelet",
 		"give the provider its own credentials (instance role or kubelet extra_env); do not remove ecr_credential_plugin: while its secret exists, Rancher crashes on a config without it", ecrStaticKeys},
 }
@@ -160,6 +164,8 @@ func fromKubelet(remarks []kubelet.Remark) []Finding {
 	}
 	return out
 }
+
+func answerNotUnderstood(s *subject) string { return s.cluster.Problem }
 
 func notRKE1(s *subject) string {
 	switch d := s.cluster.Driver; {
@@ -371,6 +377,28 @@ func ecrStaticKeys(s *subject) string {
 
 // bodyMargin is for what an update sends besides today's config.
 const bodyMargin = 16 << 10
+
+// rancher v2.9.1 pkg/controllers/management/secretmigrator/clusters.go:133-151. A
+// registry that takes no password loses nothing, but a GET does not tell which
+// it is.
+func registryWithoutUser(s *subject) string {
+	if s.cluster.ClusterSecrets["privateRegistrySecret"] == "" {
+		return ""
+	}
+	registries, _ := s.doc.Lookup("privateRegistries")
+	list, _ := registries.([]any)
+	var urls []string
+	for _, r := range list {
+		m, _ := r.(map[string]any)
+		if user, _ := m["user"].(string); user == "" && m["ecrCredentialPlugin"] == nil {
+			urls = append(urls, fmt.Sprint(m["url"]))
+		}
+	}
+	if len(urls) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s has no user: if Rancher holds a password for it, any update wipes it", enumerate(urls))
+}
 
 func bodyTooLarge(s *subject) string {
 	if n := len(s.cluster.Config); n > rancher.MaxBodyBytes-bodyMargin {

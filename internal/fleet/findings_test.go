@@ -94,6 +94,8 @@ var findingCases = []findingCase{
 		has: simrancher.Cluster{Driver: "imported", Internal: true}},
 	{code: "not-rke1", note: "imported RKE cluster", severity: Block, gist: []string{`driver "imported"`},
 		has: simrancher.Cluster{Driver: "imported", Status: object{"provider": "rke"}}},
+	{code: "answer-not-understood", severity: Block, gist: []string{"nodeVersion"},
+		has: simrancher.Cluster{Status: object{"nodeVersion": "three"}}},
 	{code: "config-not-understood", note: "no config at all", severity: Block, gist: []string{"no rancherKubernetesEngineConfig"},
 		has: simrancher.Cluster{Status: object{"rancherKubernetesEngineConfig": nil}}},
 
@@ -165,6 +167,9 @@ var findingCases = []findingCase{
 	{code: "ecr-static-keys", severity: Warn, gist: []string{"ECR keys"},
 		has: withConfig(object{"privateRegistries": []any{object{"url": "1.dkr.ecr.eu-central-1.amazonaws.com", "ecrCredentialPlugin": object{"awsAccessKeyId": "AKIA", "awsSecretAccessKey": "ecr-secret"}}}}),
 		not: withConfig(object{"privateRegistries": []any{object{"url": "registry.example.com", "user": "ci", "password": "not-ecr"}}})},
+	{code: "registry-without-user", severity: Warn, gist: []string{"quay.example.com", "wipes"},
+		has: withConfig(object{"privateRegistries": []any{object{"url": "registry.example.com", "user": "ci", "password": "kept"}, object{"url": "quay.example.com", "password": "token-only"}}}),
+		not: withConfig(object{"privateRegistries": []any{object{"url": "registry.example.com", "user": "ci", "password": "kept"}}})},
 	{code: "body-too-large", severity: Block, gist: []string{"2097152"},
 		has: simrancher.Cluster{Status: object{"rancherKubernetesEngineConfig": object{"addons": strings.Repeat("x", rancher.MaxBodyBytes)}}},
 		not: withConfig(object{"addons": "# x"})},

@@ -13,27 +13,29 @@ import (
 )
 
 // follower watches all clusters in flight with one poll of the list, and one of
-// the nodes while any of them has workers still rolling.
+// the nodes of those that have workers still rolling.
 type follower struct {
 	rancher *rancher.Client
 	clock   Clock
-	poll    time.Duration
+	cadence cadence
 	say     func(id, name, text string)
 
 	mu      sync.Mutex
 	watched map[string]*followed
+	news    bool // something moved, or a cluster came in, since the last poll began
 	wake    chan struct{}
 }
 
 type followed struct {
 	*watch
 	missing int
-	last    string
+	last    progress  // as it was said
+	saidAt  time.Time // when
 	over    chan error
 }
 
 func newFollower(c *rancher.Client, clock Clock, poll time.Duration, say func(id, name, text string)) *follower {
-	return &follower{rancher: c, clock: clock, poll: poll, say: say, watched: map[string]*followed{}, wake: make(chan struct{}, 1)}
+	return &follower{rancher: c, clock: clock, cadence: newCadence(poll), say: say, watched: map[string]*followed{}, wake: make(chan struct{}, 1)}
 }
 
 // follow waits until w's roll-out is over. nil: every kubelet runs with the
@@ -41,7 +43,7 @@ func newFollower(c *rancher.Client, clock Clock, poll time.Duration, say func(id
 func (f *follower) follow(ctx context.Context, w *watch) error {
 	fw := &followed{watch: w, over: make(chan error, 1)}
 	f.mu.Lock()
-	f.watched[w.id] = fw
+	f.watched[w.id], f.news = fw, true
 	f.mu.Unlock()
 	select {
 	case f.wake <- struct{}{}:
@@ -61,7 +63,7 @@ func (f *follower) follow(ctx context.Context, w *watch) error {
 func (fw *followed) lastSeen(f *follower) string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return fw.last
+	return fw.last.text
 }
 
 // run polls until ctx ends.
@@ -69,9 +71,7 @@ func (f *follower) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if ids := f.inFlight(); len(ids) > 0 {
 			f.look(ctx, ids)
-			if f.clock.Sleep(ctx, f.poll) != nil {
-				return
-			}
+			f.pause(ctx)
 			continue
 		}
 		select {
@@ -81,30 +81,65 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
+// pause lets the time to the next poll pass, in pieces of the fastest interval:
+// a cluster that comes in meanwhile is looked at soon, and still no poll follows
+// another one faster than that.
+func (f *follower) pause(ctx context.Context) {
+	for left := f.cadence.next(f.takeNews()); left > 0 && ctx.Err() == nil; {
+		piece := min(left, f.cadence.fastest)
+		if f.clock.Sleep(ctx, piece) != nil || f.hasNews() {
+			return
+		}
+		left -= piece
+	}
+}
+
+func (f *follower) hasNews() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.news
+}
+
+func (f *follower) takeNews() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	news := f.news
+	f.news = false
+	return news
+}
+
 func (f *follower) inFlight() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Sorted(maps.Keys(f.watched))
 }
 
-// maxIDs keeps the request line short; above it, the whole list is asked for.
-const maxIDs = 100
+// maxIDs is how many ids one list request of package rancher names. Of more, the
+// whole list is asked for: one request serves all in flight.
+const maxIDs = 200
+
+func named(ids []string) []string {
+	if len(ids) > maxIDs {
+		return nil
+	}
+	return ids
+}
+
+// repeatAfter is how long a text is not said again when only the times in it
+// have moved.
+const repeatAfter = time.Minute
 
 // look polls once: the clusters, then the nodes of those whose control plane is
 // done.
 func (f *follower) look(ctx context.Context, ids []string) {
 	now := f.clock.Now()
 	seen := make(map[string]*rancher.Cluster, len(ids))
-	q := rancher.ClusterQuery{Driver: rancher.DriverRKE, IDs: ids}
-	if len(ids) > maxIDs {
-		q.IDs = nil
-	}
-	for cl, err := range f.rancher.Clusters(ctx, q) {
+	for cl, err := range f.rancher.Clusters(ctx, rancher.ClusterQuery{Driver: rancher.DriverRKE, IDs: named(ids)}) {
 		if err != nil {
 			f.pollFailed(ctx, ids, err, now)
 			return
 		}
-		if slices.Contains(ids, cl.ID) {
+		if _, wanted := slices.BinarySearch(ids, cl.ID); wanted {
 			seen[cl.ID] = cl
 		}
 	}
@@ -112,10 +147,10 @@ func (f *follower) look(ctx context.Context, ids []string) {
 	for _, id := range ids {
 		cl := seen[id]
 		if cl == nil {
-			f.gone(id)
+			f.gone(id, now)
 			continue
 		}
-		if p := f.update(id, func(fw *followed) progress { fw.missing = 0; return fw.observe(cl, now) }); p.nodes {
+		if p := f.update(id, now, func(fw *followed) progress { fw.missing = 0; return fw.observe(cl, now) }); p.nodes {
 			rolling = append(rolling, id)
 		}
 	}
@@ -123,24 +158,22 @@ func (f *follower) look(ctx context.Context, ids []string) {
 		return
 	}
 	nodes := map[string][]*rancher.Node{}
-	nq := rancher.NodeQuery{ClusterIDs: rolling}
-	if len(rolling) > maxIDs {
-		nq.ClusterIDs = nil
-	}
-	for n, err := range f.rancher.Nodes(ctx, nq) {
+	for n, err := range f.rancher.Nodes(ctx, rancher.NodeQuery{ClusterIDs: named(rolling)}) {
 		if err != nil {
 			f.pollFailed(ctx, rolling, err, now)
 			return
 		}
-		nodes[n.ClusterID] = append(nodes[n.ClusterID], n)
+		if _, wanted := slices.BinarySearch(rolling, n.ClusterID); wanted {
+			nodes[n.ClusterID] = append(nodes[n.ClusterID], n)
+		}
 	}
 	for _, id := range rolling {
-		f.update(id, func(fw *followed) progress { return fw.observeNodes(seen[id], nodes[id], now) })
+		f.update(id, now, func(fw *followed) progress { return fw.observeNodes(seen[id], nodes[id], now) })
 	}
 }
 
 // update lets judge look at one cluster and passes on what it says.
-func (f *follower) update(id string, judge func(*followed) progress) progress {
+func (f *follower) update(id string, now time.Time, judge func(*followed) progress) progress {
 	f.mu.Lock()
 	fw := f.watched[id]
 	if fw == nil {
@@ -148,25 +181,30 @@ func (f *follower) update(id string, judge func(*followed) progress) progress {
 		return progress{}
 	}
 	p := judge(fw)
-	changed := p.text != "" && p.text != fw.last && !p.nodes
-	if p.text != "" && p.text != fw.last {
-		fw.last, changed = p.text, true
+	moved := p.text != "" && p.state() != fw.last.state()
+	say := moved || p.text != "" && p.text != fw.last.text && now.Sub(fw.saidAt) >= repeatAfter
+	if say {
+		fw.last, fw.saidAt = p, now
 	}
-	if p.done || p.err != nil {
+	over := p.done || p.err != nil
+	if over {
 		delete(f.watched, id)
-		fw.over <- p.err
 	}
+	f.news = f.news || moved || over
 	f.mu.Unlock()
-	if changed {
+	if say {
 		f.say(fw.id, fw.name, p.text)
+	}
+	if over {
+		fw.over <- p.err // the last word, also for whoever listens to the texts
 	}
 	return p
 }
 
 // gone ends the following of a cluster that the list has lacked twice: it was
 // deleted, or the token may not see it any more.
-func (f *follower) gone(id string) {
-	f.update(id, func(fw *followed) progress {
+func (f *follower) gone(id string, now time.Time) {
+	f.update(id, now, func(fw *followed) progress {
 		if fw.missing++; fw.missing < 2 {
 			return progress{}
 		}
@@ -182,7 +220,7 @@ func (f *follower) pollFailed(ctx context.Context, ids []string, err error, now 
 		return
 	}
 	for _, id := range ids {
-		f.update(id, func(fw *followed) progress {
+		f.update(id, now, func(fw *followed) progress {
 			if errors.Is(err, rancher.ErrUnauthorized) || errors.Is(err, rancher.ErrForbidden) {
 				return progress{err: fmt.Errorf("following: %w", err)}
 			}

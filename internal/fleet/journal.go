@@ -79,8 +79,17 @@ type Journal struct {
 	now func() time.Time
 
 	mu  sync.Mutex
-	f   *os.File
+	f   file
+	end int64 // of the last whole line
 	seq int
+}
+
+// file is what a journal needs of an *os.File; tests fill the disk here.
+type file interface {
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
+	Sync() error
 }
 
 // openJournal opens run's journal for appending. A last line that was torn by a
@@ -94,14 +103,11 @@ func openJournal(dir, run string, now func() time.Time) (*Journal, error) {
 	if err == nil {
 		err = f.Truncate(whole)
 	}
-	if err == nil {
-		_, err = f.Seek(whole, io.SeekStart)
-	}
 	if err != nil {
 		f.Close()
 		return nil, stateError(err)
 	}
-	return &Journal{run: run, now: now, f: f, seq: len(entries)}, syncDir(dir)
+	return &Journal{run: run, now: now, f: f, end: whole, seq: len(entries)}, syncDir(dir)
 }
 
 const journalFile = "journal.jsonl"
@@ -126,12 +132,18 @@ func (j *Journal) Append(e Entry) error {
 	if err != nil {
 		return err
 	}
-	if _, err := j.f.Write(append(text, '\n')); err != nil {
+	text = append(text, '\n')
+	_, err = j.f.WriteAt(text, j.end)
+	if err == nil {
+		err = j.f.Sync()
+	}
+	if err != nil {
+		// Half a line with others behind it would make the journal unreadable;
+		// where it cannot be cut off, the next line is written over it.
+		_ = j.f.Truncate(j.end)
 		return stateError(err)
 	}
-	if err := j.f.Sync(); err != nil {
-		return stateError(err)
-	}
+	j.end += int64(len(text))
 	j.seq++
 	return nil
 }
@@ -154,11 +166,13 @@ const maxLine = 16 << 20
 func readJournal(r io.Reader) (entries []Entry, whole int64, err error) {
 	in := bufio.NewReader(r)
 	for {
-		text, err := in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) {
+		text, err := readLine(in)
+		switch {
+		case errors.Is(err, io.EOF):
 			return entries, whole, nil // a torn line, or nothing
-		}
-		if err != nil {
+		case errors.Is(err, errLongLine):
+			return nil, 0, fmt.Errorf("%w: %w", ErrJournal, err)
+		case err != nil:
 			return nil, 0, err
 		}
 		e, err := parseLine(text)

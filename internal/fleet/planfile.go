@@ -136,6 +136,7 @@ type PlanFile struct {
 // ErrPlanFile and say what is wrong with it.
 func OpenPlan(name string) (*PlanFile, error) {
 	f := &PlanFile{}
+	seen := map[string]bool{}
 	var end *planEnd
 	sum := sha256.New()
 	err := eachLine(name, func(n int, text []byte) error {
@@ -160,6 +161,13 @@ func OpenPlan(name string) (*PlanFile, error) {
 		if l.Cluster == nil {
 			return fmt.Errorf("line %d is neither a cluster nor the end; it was edited or damaged", n)
 		}
+		if why := unusable(l.Cluster); why != "" {
+			return fmt.Errorf("line %d %s; it was edited or damaged", n, why)
+		}
+		if seen[l.Cluster.ID] {
+			return fmt.Errorf("line %d has cluster %q a second time; it was edited or damaged", n, l.Cluster.ID)
+		}
+		seen[l.Cluster.ID] = true
 		f.Plans = append(f.Plans, l.Cluster)
 		sum.Write(text)
 		return nil
@@ -178,6 +186,22 @@ func OpenPlan(name string) (*PlanFile, error) {
 		return f, nil
 	}
 	return nil, fmt.Errorf("%w %s: %w", ErrPlanFile, name, err)
+}
+
+// unusable says why nothing can be done with a plan that was read, "" when
+// something can.
+func unusable(p *ClusterPlan) string {
+	switch {
+	case p.ID == "":
+		return "has no cluster id"
+	case p.Action != ActionPatch && p.Action != ActionNone && p.Action != ActionBlocked:
+		return fmt.Sprintf("has the unknown action %q", p.Action)
+	case p.Action == ActionBlocked && len(p.Findings) == 0:
+		return "is blocked by nothing"
+	case p.Action == ActionPatch && (p.UUID == "" || p.Basis.Sum == ""):
+		return "does not say what it was computed from"
+	}
+	return ""
 }
 
 func (f *PlanFile) readHead(text []byte) error {
@@ -222,13 +246,17 @@ func eachLine(name string, do func(n int, text []byte) error) error {
 	}
 }
 
+var errLongLine = fmt.Errorf("it has a line of more than %d MiB", maxLine>>20)
+
+// readLine gives the next line with its newline. It fails with errLongLine, or
+// with io.EOF and what there is without a newline.
 func readLine(in *bufio.Reader) ([]byte, error) {
 	var text []byte
 	for {
 		part, err := in.ReadSlice('\n')
 		text = append(text, part...)
 		if len(text) > maxLine {
-			return nil, fmt.Errorf("it has a line of more than %d MiB", maxLine>>20)
+			return nil, errLongLine
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
 			return bytes.Clone(text), err

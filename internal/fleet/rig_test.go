@@ -16,8 +16,8 @@ import (
 	"rkepatch/rancher"
 )
 
-// step is the time between two steps of Rancher's. A test that polls faster sees
-// every state, one that polls slower is done sooner.
+// step is the time between two steps of Rancher's. A test that polls much faster
+// sees every state, one that polls slower is done sooner.
 const step = 7 * time.Second
 
 // rig is a simulated Rancher, a client of it, and a clock that both share and

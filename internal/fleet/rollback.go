@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"rkepatch/rancher"
@@ -85,20 +86,34 @@ func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Clust
 	out := Outcome{ID: before.ID, Name: before.Name}
 	cl, err := a.Planner.Rancher.Cluster(ctx, before.ID)
 	if err != nil {
-		return out.failed(true, err, "")
+		return out.failed(false, err, "")
 	}
 	p := a.judge(cl)
 	switch p.Action {
 	case ActionNone:
-		out.Status, out.Message = StatusUnchanged, "nothing of it was stored"
-		return out
+		return a.asBefore(out)
 	case ActionBlocked:
-		return out.failed(true, fmt.Errorf("%s", worstOf(p)), "")
+		return out.failed(false, errors.New(worstOf(p)), "")
 	}
 	stored, err := a.put(context.WithoutCancel(ctx), cl, p)
 	if err != nil {
-		return out.failed(true, err, "")
+		return out.failed(false, err, "")
 	}
-	_ = a.log(Entry{Event: EventRolledBack, Cluster: out.ID, Name: out.Name, By: a.Run.ID})
-	return a.follow(ctx, f, out, cl, stored)
+	return a.follow(ctx, f, a.noteUndone(out), cl, stored)
+}
+
+// asBefore is the outcome of a cluster on which there is nothing to take back.
+func (a *Applier) asBefore(out Outcome) Outcome {
+	out.Status, out.Message = StatusUnchanged, "its config is as it was before already"
+	return a.noteUndone(out)
+}
+
+// noteUndone says in the journal of the run that made the change that it was
+// taken back, at once: a rollback may be killed, too.
+func (a *Applier) noteUndone(out Outcome) Outcome {
+	err := a.Revert.Run.Note(Entry{Event: EventRolledBack, Cluster: out.ID, Name: out.Name, By: a.Run.ID})
+	if err != nil {
+		a.Say(out.ID, out.Name, "run "+a.Revert.Run.ID+" does not know of it: "+err.Error())
+	}
+	return out
 }

@@ -108,6 +108,9 @@ func LoadRun(stateDir, id string) (*Record, error) {
 	for _, e := range r.Entries {
 		r.take(e)
 	}
+	if len(r.Entries) == 0 {
+		return nil, fmt.Errorf("%w %s: it was cut off before it began, nothing was changed", ErrUnknownRun, id)
+	}
 	if r.Head.Format != journalFormat {
 		return nil, fmt.Errorf("reading run %s: %w: its journal has format %d, this program reads %d", id, ErrJournal, r.Head.Format, journalFormat)
 	}
@@ -159,9 +162,13 @@ func (r *Record) Changed(names []string) ([]string, error) {
 	return ids, nil
 }
 
-// Open opens the run's place to go on writing there.
+// Place gives the run's place for reading only.
+func (r *Record) Place() *Run { return &Run{ID: r.ID, Dir: r.Dir, write: writeFile} }
+
+// Open opens the run's place to go on writing there. Whoever does must hold the
+// Lock: two writers would damage the journal.
 func (r *Record) Open() (*Run, error) {
-	run := &Run{ID: r.ID, Dir: r.Dir, write: writeFile}
+	run := r.Place()
 	return run, run.open()
 }
 

@@ -28,8 +28,11 @@ type watch struct {
 	patience patience
 
 	before      signals
-	noticed     bool // Rancher was seen to react
-	failedTwice bool // a failure counts once it was seen in two polls
+	noticed     bool                 // Rancher was seen to react
+	failedTwice bool                 // a failure counts once it was seen in two polls
+	down        map[string]time.Time // since when nodes are not Ready, by id
+
+	retreat
 }
 
 // patience are the times after which silence becomes an answer.
@@ -50,10 +53,14 @@ type signals struct {
 // progress is where a cluster stands, in words, and whether it is over.
 type progress struct {
 	text  string
-	nodes bool // the nodes must be looked at to know more
+	still string // the text without what changes by itself: times, and what nodes say; the text when empty
+	nodes bool   // the nodes must be looked at to know more
 	done  bool
 	err   error // over, badly
 }
+
+// state is equal for two progresses between which nothing has moved.
+func (p progress) state() string { return orElse(p.still, p.text) }
 
 // newWatch begins to follow cl, which is Rancher's answer to the PUT; before is
 // the cluster as it was read just ahead of it.
@@ -62,7 +69,7 @@ func newWatch(before, cl *rancher.Cluster, patch rkeconfig.Patch, now time.Time,
 	if err != nil {
 		return nil, err
 	}
-	w := &watch{id: cl.ID, name: cl.Name, since: now, patience: p, before: read(before)}
+	w := &watch{id: cl.ID, name: cl.Name, since: now, patience: p, before: read(before), down: map[string]time.Time{}}
 	kubelet, _ := doc.Lookup("services", "kubelet")
 	if w.kubelet, err = atKubelet(kubelet); err != nil {
 		return nil, err
@@ -108,6 +115,7 @@ func (w *watch) observe(cl *rancher.Cluster, now time.Time) progress {
 		return progress{err: fmt.Errorf("%w: somebody else changed it again after it was stored, Rancher rolls that out instead", ErrStale)}
 	}
 	w.noticed = w.noticed || read(cl) != w.before
+	w.lookBack(cl)
 	if w.failed(cl) {
 		if !w.failedTwice {
 			w.failedTwice = true
@@ -118,6 +126,9 @@ func (w *watch) observe(cl *rancher.Cluster, now time.Time) progress {
 	w.failedTwice = false
 
 	if !w.applied(cl) {
+		if w.begun && now.Sub(w.since) > w.patience.unnoticed {
+			return progress{nodes: true}
+		}
 		if !w.noticed && now.Sub(w.since) > w.patience.unnoticed {
 			return progress{err: fmt.Errorf("Rancher stored the change but showed no reaction to it for %s", now.Sub(w.since).Round(time.Second))}
 		}
@@ -130,81 +141,12 @@ func (w *watch) observe(cl *rancher.Cluster, now time.Time) progress {
 	return progress{nodes: true}
 }
 
-// observeNodes judges the nodes of a cluster whose control plane is done.
-// Rancher shows no error for a worker whose kubelet does not come up, so each
-// worker must be seen with the new plan, at that plan's version, and Ready.
-func (w *watch) observeNodes(cl *rancher.Cluster, nodes []*rancher.Node, now time.Time) progress {
-	var workers, rolled, queued int
-	var waiting []string
-	for _, n := range nodes {
-		reason := ""
-		switch {
-		case isWorkerOnly(n):
-			workers++
-			if reason = w.unrolled(cl, n); reason == "" {
-				rolled++
-			}
-		case !isReady(n):
-			reason = "not Ready"
-		}
-		switch reason {
-		case "":
-		case inQueue:
-			queued++
-		default:
-			waiting = append(waiting, fmt.Sprintf("%s (%s)", n.Name, reason))
-		}
-	}
-	switch {
-	case len(nodes) == 0 && cl.NodeCount > 0:
-		waiting = append(waiting, "its nodes, which Rancher does not show to this token")
-	case len(waiting)+queued == 0 && cl.Conditions.Status("Upgraded") == "Unknown":
-		waiting = append(waiting, "Rancher to finish")
-	case len(waiting)+queued == 0 && !cl.Conditions.IsTrue("Ready"):
-		waiting = append(waiting, "the cluster to be Ready")
-	}
-	text := fmt.Sprintf("%d/%d workers rolled", rolled, workers)
-	if workers == 0 {
-		text = "no separate workers"
-	}
-	if len(waiting)+queued == 0 {
-		return progress{text: text, done: true}
-	}
-	if len(waiting) > 0 {
-		text += ", waiting for " + enumerate(waiting)
-	}
-	if queued > 0 {
-		text += fmt.Sprintf(", %d in the queue", queued)
-	}
-	if p, late := w.outOfTime(now, text); late {
-		return p
-	}
-	return progress{text: text, nodes: true}
-}
-
-// inQueue: the worker's turn has not come.
-const inQueue = "in the queue"
-
-// unrolled says what a worker still lacks, "" when nothing.
-func (w *watch) unrolled(cl *rancher.Cluster, n *rancher.Node) string {
-	windows := n.OS == "windows" // gets its own win_extra_args
-	switch {
-	case !windows && !w.planned(n.KubeletCommand, n.KubeletBinds):
-		return inQueue
-	case n.AppliedNodeVersion != n.PlanVersion || n.PlanVersion != cl.NodeVersion:
-		if !isReady(n) {
-			return "rolling, not Ready"
-		}
-		return "rolling"
-	case !isReady(n):
-		return "rolled, not Ready"
-	}
-	return ""
-}
-
 func (w *watch) outOfTime(now time.Time, waiting string) (progress, bool) {
 	if now.Sub(w.since) <= w.patience.total {
 		return progress{}, false
+	}
+	if w.begun {
+		waiting += "; " + w.doubt()
 	}
 	return progress{err: fmt.Errorf("%w after %s: %s", ErrTimeout, w.patience.total, waiting)}, true
 }

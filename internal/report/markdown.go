@@ -134,7 +134,7 @@ func fence(language, s string) string {
 	if s == "" {
 		return ""
 	}
-	s = strings.ToValidUTF8(CleanLines(s), "\ufffd")
+	s = CleanLines(s)
 	ticks := strings.Repeat("`", max(3, longestRun(s)+1))
 	return fmt.Sprintf("%s%s\n%s\n%s\n\n", ticks, language, strings.TrimSuffix(s, "\n"), ticks)
 }

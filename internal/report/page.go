@@ -97,14 +97,13 @@ const (
 	maxKinds   = 300  // different versions or finding codes that are counted one by one
 )
 
-// short is Clean for a name: at most maxName characters of valid UTF-8.
+// short is Clean for a name: at most maxName characters.
 func short(s string) string { return Clean(cut(s, maxName)) }
 
-// long is CleanLines for a message: at most maxMessage characters of valid UTF-8.
+// long is CleanLines for a message: at most maxMessage characters.
 func long(s string) string { return CleanLines(cut(s, maxMessage)) }
 
 func cut(s string, n int) string {
-	s = strings.ToValidUTF8(s, string(utf8.RuneError))
 	if utf8.RuneCountInString(s) <= n {
 		return s
 	}

@@ -226,7 +226,7 @@ func TestPagesHoldPrintableText(t *testing.T) {
 	p.Findings = []fleet.Finding{{Code: bad, Message: bad, Todo: bad}}
 	p.Diff = "--- a\n+++ b\n@@ -1 +1 @@\n-" + bad + "\n+b" + bad + "\n"
 	other := prodEU()
-	other.Diff = bad + " is no diff"
+	other.Name, other.Diff = "only\xffbroken", bad+" is no diff"
 	for _, format := range []string{"html", "md"} {
 		got := writePage(t, format, planPageData(), errors.New(bad), p, other)
 		if !utf8.ValidString(got) {
@@ -284,6 +284,10 @@ func TestPageFailures(t *testing.T) {
 		p, err := NewPage(writerFunc(func([]byte) (int, error) { return 0, full }), format, runPageData())
 		if err != nil {
 			t.Fatal(err)
+		}
+		// A kill at this point would leave behind what has a name.
+		if named, err := os.ReadDir(dir); err != nil || len(named) > 0 && runtime.GOOS != "windows" {
+			t.Errorf("%s has %v lying about, %v", format, named, err)
 		}
 		var totals Totals
 		addFailedRun(t, p, &totals)

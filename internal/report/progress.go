@@ -3,12 +3,16 @@ package report
 import (
 	"fmt"
 	"io"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/mattn/go-runewidth"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
+	"golang.org/x/term"
 
 	"rkepatch/internal/fleet"
 )
@@ -17,108 +21,183 @@ import (
 // cluster in flight and one for the total, finished clusters above them;
 // elsewhere a line with the time for every step.
 type Progress struct {
-	w    io.Writer
-	now  func() time.Time
-	live *mpb.Progress // nil when not on a terminal
+	w   io.Writer
+	now func() time.Time
+	of  int
 
-	mu    sync.Mutex
-	total *mpb.Bar
-	lines map[string]*liveLine
-	done  int
-	of    int
+	mu       sync.Mutex    // never held while live is called: live calls back
+	live     *mpb.Progress // nil when not on a terminal
+	total    *mpb.Bar
+	flying   []*flying // clusters in flight, the oldest first
+	done     int
+	failed   int
+	began    time.Time
+	rows     func() int // of the terminal
+	terminal bool
 }
 
-type liveLine struct {
-	bar  *mpb.Bar
-	mu   sync.Mutex
-	text string
+// flying is a cluster in flight.
+type flying struct {
+	id, name, text string
+	since          time.Time
 }
+
+const (
+	refresh = 200 * time.Millisecond
+	// maxStep bounds what is kept of a step's text on a live line, in characters: no terminal is wider.
+	maxStep = 500
+	// nameWidth is the widest column for names, in cells.
+	nameWidth = 24
+)
 
 // NewProgress begins to show the handling of so many clusters on w.
 func NewProgress(w io.Writer, terminal bool, clusters int, now func() time.Time) *Progress {
-	p := &Progress{w: w, now: now, lines: map[string]*liveLine{}, of: clusters}
-	if !terminal {
-		return p
+	p := &Progress{w: w, now: now, of: clusters, terminal: terminal, rows: func() int { return 24 }}
+	if f, ok := w.(*os.File); ok {
+		p.rows = func() int {
+			_, rows, err := term.GetSize(int(f.Fd()))
+			if err != nil {
+				return 24
+			}
+			return rows
+		}
 	}
-	p.live = mpb.New(mpb.WithOutput(w), mpb.WithAutoRefresh(), mpb.WithRefreshRate(200*time.Millisecond))
-	began := now()
-	p.total = p.line(func() string {
-		return fmt.Sprintf("%d of %d clusters done, %s", p.finished(), clusters, now().Sub(began).Round(time.Second))
-	}, mpb.BarPriority(1<<30))
+	p.start()
 	return p
 }
 
-// line adds a live line whose text is asked for at each refresh, cut to the
-// terminal's width.
-func (p *Progress) line(text func() string, options ...mpb.BarOption) *mpb.Bar {
-	fit := decor.Any(func(s decor.Statistics) string {
-		return runewidth.Truncate(text(), max(20, s.AvailableWidth-1), "…")
-	})
-	return p.live.New(1, mpb.NopStyle(), append(options, mpb.PrependDecorators(fit), mpb.BarRemoveOnComplete())...)
-}
-
-func (p *Progress) finished() int {
+// start brings up the live lines. They are one bar of mpb's, the total, which
+// carries the clusters above it: with a bar for each of 200 clusters, mpb would
+// scroll a screen of 24 rows at each refresh.
+func (p *Progress) start() {
+	if !p.terminal {
+		return
+	}
+	live := mpb.New(mpb.WithOutput(p.w), mpb.WithAutoRefresh(), mpb.WithRefreshRate(refresh))
+	total := live.New(1, mpb.NopStyle(),
+		mpb.PrependDecorators(decor.Any(func(s decor.Statistics) string { return fit(p.totalLine(), s.AvailableWidth) })),
+		mpb.BarExtender(mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+			lines := p.liveLines(p.rows())
+			slices.Reverse(lines) // mpb puts them above its bar from the bottom up
+			for _, line := range lines {
+				if _, err := io.WriteString(w, fit(line, s.AvailableWidth)+"\n"); err != nil {
+					return err
+				}
+			}
+			return nil
+		}), true),
+		mpb.BarRemoveOnComplete())
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.done
+	p.live, p.total = live, total
+	if p.began.IsZero() {
+		p.began = p.now()
+	}
+}
+
+// stop takes the live lines away.
+func (p *Progress) stop() {
+	p.mu.Lock()
+	live, total := p.live, p.total
+	p.live, p.total = nil, nil
+	p.mu.Unlock()
+	if live == nil {
+		return
+	}
+	total.Abort(true)
+	live.Wait()
+}
+
+// fit cuts a line to a terminal's width; the last column stays free, some
+// terminals wrap there.
+func fit(line string, width int) string { return runewidth.Truncate(line, max(1, width-1), "…") }
+
+func (p *Progress) totalLine() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	failed := ""
+	if p.failed > 0 {
+		failed = fmt.Sprintf(" (%d failed)", p.failed)
+	}
+	return fmt.Sprintf("%d of %s done%s, %d in flight, %s", p.done, plural(p.of, "cluster"), failed, len(p.flying), p.now().Sub(p.began).Round(time.Second))
+}
+
+// liveLines gives the lines of the clusters in flight, as many as fit into three
+// quarters of a screen of so many rows: the oldest ones, which are what one
+// waits for.
+func (p *Progress) liveLines(rows int) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	room := max(0, rows*3/4-2) // less the total, and the cursor below it; the rest shows those that are over
+	shown := p.flying
+	if len(shown) > room {
+		shown = shown[:max(0, room-1)]
+	}
+	widest := 0
+	for _, f := range shown {
+		widest = max(widest, min(nameWidth, runewidth.StringWidth(f.name)))
+	}
+	lines := make([]string, 0, len(shown)+1)
+	for _, f := range shown {
+		name := runewidth.FillRight(runewidth.Truncate(f.name, widest, "…"), widest)
+		lines = append(lines, fmt.Sprintf("%s %6s  %s", name, p.now().Sub(f.since).Round(time.Second), f.text))
+	}
+	if more := len(p.flying) - len(shown); more > 0 && room > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more in flight", more))
+	}
+	return lines
 }
 
 // Say tells where a cluster stands.
 func (p *Progress) Say(id, name, text string) {
-	text = Clean(name) + ": " + Clean(text)
-	if p.live == nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		fmt.Fprintf(p.w, "%s  %s\n", p.now().Format(time.TimeOnly), text)
-		return
-	}
+	name, text = Clean(name), Clean(text)
 	p.mu.Lock()
-	l := p.lines[id]
-	if l == nil {
-		l = &liveLine{text: text}
-		p.lines[id] = l
-		p.mu.Unlock()
-		l.bar = p.line(func() string { l.mu.Lock(); defer l.mu.Unlock(); return l.text })
+	defer p.mu.Unlock()
+	if !p.terminal {
+		fmt.Fprintf(p.w, "%s  %s: %s\n", p.now().Format(time.TimeOnly), name, text)
 		return
 	}
-	p.mu.Unlock()
-	l.mu.Lock()
-	l.text = text
-	l.mu.Unlock()
+	if len(text) > maxStep {
+		text = strings.ToValidUTF8(text[:maxStep], "")
+	}
+	if i := p.find(id); i >= 0 {
+		p.flying[i].text = text
+		return
+	}
+	p.flying = append(p.flying, &flying{id: id, name: name, text: text, since: p.now()})
+}
+
+func (p *Progress) find(id string) int {
+	return slices.IndexFunc(p.flying, func(f *flying) bool { return f.id == id })
 }
 
 // Done tells that a cluster is over.
 func (p *Progress) Done(o fleet.Outcome) {
+	text := fmt.Sprintf("%s  %s: %s, %s\n", p.now().Format(time.TimeOnly), Clean(o.Name), o.Status, Clean(o.Message))
 	p.mu.Lock()
 	p.done++
-	l := p.lines[o.ID]
-	delete(p.lines, o.ID)
+	if o.Status == fleet.StatusFailed {
+		p.failed++
+	}
+	if i := p.find(o.ID); i >= 0 {
+		p.flying = slices.Delete(p.flying, i, i+1)
+	}
+	live := p.live
+	if live == nil {
+		_, _ = io.WriteString(p.w, text)
+	}
 	p.mu.Unlock()
-	text := fmt.Sprintf("%s  %s: %s, %s\n", p.now().Format(time.TimeOnly), Clean(o.Name), o.Status, Clean(o.Message))
-	if p.live == nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		io.WriteString(p.w, text)
-		return
+	if live != nil {
+		_, _ = io.WriteString(live, text)
 	}
-	if l != nil && l.bar != nil {
-		l.bar.Abort(true)
-	}
-	io.WriteString(p.live, text)
 }
 
-// Close takes the live lines away.
-func (p *Progress) Close() {
-	if p.live == nil {
-		return
-	}
-	p.mu.Lock()
-	for _, l := range p.lines {
-		if l.bar != nil {
-			l.bar.Abort(true)
-		}
-	}
-	p.mu.Unlock()
-	p.total.Abort(true)
-	p.live.Wait()
+// Aside takes the live lines away while f speaks with the person.
+func (p *Progress) Aside(f func()) {
+	p.stop()
+	defer p.start()
+	f()
 }
+
+// Close ends the showing; no live line is left behind.
+func (p *Progress) Close() { p.stop() }

@@ -113,7 +113,7 @@ func foldHunk(lines []string) []part {
 func joinClean(lines []string) string {
 	var b strings.Builder
 	for _, line := range lines {
-		b.WriteString(CleanLines(strings.ToValidUTF8(line, "\ufffd")))
+		b.WriteString(CleanLines(line))
 	}
 	return b.String()
 }
