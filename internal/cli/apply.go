@@ -318,18 +318,6 @@ func (a *app) writePlanFile(j *job) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
-	progress := report.NewProgress(a.streams.Err, a.streams.Terminal, j.totals.Patch, a.clock.Now)
-	defer progress.Close()
-	applier := fleet.Applier{
-		Planner: j.session.planner, Run: j.run, Clock: a.clock, Pace: j.pace, Revert: j.revert, Earlier: j.resumed,
-		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
-		RollbackOnFailure: c.Bool(flagRollback),
-		Say:               progress.Say, Done: progress.Done,
-	}
-	return applier.Apply(c.Context, j.plans)
-}
-
 // show writes what came of the run: text or JSON on stdout, and the page.
 func (a *app) show(c *cli.Context, j *job, outcomes []fleet.Outcome, code int) error {
 	if j.session.json {
@@ -429,25 +417,4 @@ func (a *app) stateDir(c *cli.Context) (string, error) {
 		return filepath.Abs(dir)
 	}
 	return fleet.StateDir(a.streams.Getenv)
-}
-
-// applyCode: an interrupt outranks a failure, a failure outranks a block.
-func applyCode(ctx context.Context, outcomes []fleet.Outcome) int {
-	code := ExitOK
-	for _, o := range outcomes {
-		switch o.Status {
-		case fleet.StatusFailed:
-			code = max(code, ExitFailed)
-		case fleet.StatusBlocked, fleet.StatusStale:
-			code = max(code, ExitBlocked)
-		case fleet.StatusNotStarted:
-			code = max(code, ExitError)
-		case fleet.StatusInFlight:
-			code = ExitInterrupted
-		}
-	}
-	if ctx.Err() != nil {
-		return ExitInterrupted
-	}
-	return code
 }

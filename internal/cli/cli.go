@@ -24,6 +24,8 @@ type app struct {
 	version string
 	clock   fleet.Clock
 	in      *bufio.Reader // of streams.In, once something was read
+	logs    *logs
+	aside   func(func()) // speaks with the person while there are live lines
 }
 
 // Run carries out one call of the program and gives its exit code. It returns
@@ -33,8 +35,11 @@ func Run(ctx context.Context, s Streams, args []string, b Build) int {
 }
 
 func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clock) int {
-	a := &app{streams: s, version: b.Version, clock: clock}
-	return exitCode(ctx, s.Err, a.command().RunContext(ctx, args))
+	a := &app{streams: s, version: b.Version, clock: clock, logs: noLogs(), aside: func(f func()) { f() }}
+	err := a.command().RunContext(ctx, args)
+	code := exitCode(ctx, s.Err, err)
+	a.logs.end(err, code)
+	return code
 }
 
 func (a *app) command() *cli.App {
@@ -89,6 +94,11 @@ func refuseLateFlags(c *cli.Context) error {
 
 // warn says something that is not an error.
 func (a *app) warn(text string) {
+	a.logs.Warn(text)
+	a.sayWarning(text)
+}
+
+func (a *app) sayWarning(text string) {
 	fmt.Fprintf(a.streams.Err, "rkepatch: warning: %s\n", report.Clean(text))
 }
 

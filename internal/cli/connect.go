@@ -24,13 +24,13 @@ const (
 )
 
 func connectFlags() []cli.Flag {
-	return []cli.Flag{
+	return append(logFlags(), []cli.Flag{
 		&cli.StringFlag{Name: flagURL, Usage: "Rancher's `URL` [$RANCHER_URL]"},
 		&cli.StringFlag{Name: flagToken, Usage: "API token `token-xxxxx:secret`; others on this machine can see it in the process list, so prefer [$RANCHER_TOKEN_KEY]"},
 		&cli.StringFlag{Name: flagCAFile, Usage: "`FILE` with the CA that signed Rancher's certificate [$RANCHER_CA_CERTS, a path or PEM text]"},
 		&cli.BoolFlag{Name: flagInsecure, Usage: "do not verify Rancher's certificate [$RANCHER_INSECURE]"},
 		&cli.StringFlag{Name: flagServer, Usage: "take URL and token from server `NAME` of the Rancher CLI's cli2.json"},
-	}
+	}...)
 }
 
 // connect builds the client: flags first, then the environment, then the
@@ -64,6 +64,9 @@ func (a *app) connect(c *cli.Context) (*rancher.Client, error) {
 	}
 	insecure := env("RANCHER_INSECURE")
 	o.Insecure = c.Bool(flagInsecure) || insecure == "true" || insecure == "1"
+	if err := a.startLog(c, &o); err != nil {
+		return nil, err
+	}
 	return rancher.New(o)
 }
 

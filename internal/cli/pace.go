@@ -80,8 +80,12 @@ func (a *app) between(c *cli.Context) (func(ctx context.Context, done, of int) e
 			return nil, usagef("give a duration instead", "there is no terminal to ask on between two waves")
 		}
 		return func(ctx context.Context, done, of int) error {
-			fmt.Fprintf(a.streams.Err, "\nWave %d of %d is done. Go on? Only \"yes\" is taken for an answer: ", done, of)
-			answer, err := a.readLine(ctx)
+			var answer string
+			var err error
+			a.aside(func() {
+				fmt.Fprintf(a.streams.Err, "\nWave %d of %d is done. Go on? Only \"yes\" is taken for an answer: ", done, of)
+				answer, err = a.readLine(ctx)
+			})
 			if err == nil && answer != "yes" {
 				err = errors.New("the answer was not yes")
 			}
@@ -93,7 +97,9 @@ func (a *app) between(c *cli.Context) (func(ctx context.Context, done, of int) e
 		return nil, usagef("write 10m, or ask", "--%s %q is no duration", flagPause, pause)
 	}
 	return func(ctx context.Context, done, of int) error {
-		fmt.Fprintf(a.streams.Err, "rkepatch: wave %d of %d is done, going on in %s\n", done, of, d)
+		a.aside(func() {
+			fmt.Fprintf(a.streams.Err, "rkepatch: wave %d of %d is done, going on in %s\n", done, of, d)
+		})
 		return a.clock.Sleep(ctx, d)
 	}, nil
 }

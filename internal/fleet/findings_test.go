@@ -95,7 +95,11 @@ var findingCases = []findingCase{
 	{code: "not-rke1", note: "imported RKE cluster", severity: Block, gist: []string{`driver "imported"`},
 		has: simrancher.Cluster{Driver: "imported", Status: object{"provider": "rke"}}},
 	{code: "answer-not-understood", severity: Block, gist: []string{"nodeVersion"},
-		has: simrancher.Cluster{Status: object{"nodeVersion": "three"}}},
+		server: func(s *simrancher.Server) {
+			s.Inject(simrancher.Fault{Path: "/v3/clusters", Status: 200, Body: `{"type":"collection","data":[
+				{"id":"` + hasID + `","name":"` + hasID + `","driver":"rancherKubernetesEngine","nodeVersion":"three"},
+				{"id":"` + notID + `","name":"` + notID + `","driver":"rancherKubernetesEngine","nodeVersion":3}]}`})
+		}},
 	{code: "config-not-understood", note: "no config at all", severity: Block, gist: []string{"no rancherKubernetesEngineConfig"},
 		has: simrancher.Cluster{Status: object{"rancherKubernetesEngineConfig": nil}}},
 

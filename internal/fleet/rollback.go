@@ -16,18 +16,34 @@ type Reverter struct {
 	Run     *Run     // whose changes are taken back
 }
 
-// Plan gives the plans to take the run back on the clusters named by id. It
-// ends with an error of rancher's, or when a pre-image is missing.
+// Plan gives the plans to take the run back on the clusters named by id. One
+// that is no more, or that the token may not see, is blocked. The errors are
+// rancher's.
 func (r *Reverter) Plan(ctx context.Context, ids []string) ([]*ClusterPlan, error) {
 	var plans []*ClusterPlan
 	for _, id := range ids {
 		cl, err := r.Planner.Rancher.Cluster(ctx, id)
-		if err != nil {
+		switch {
+		case errors.Is(err, rancher.ErrNotFound), errors.Is(err, rancher.ErrForbidden):
+			plans = append(plans, r.unseen(id, err))
+		case err != nil:
 			return nil, err
+		default:
+			plans = append(plans, r.judge(cl))
 		}
-		plans = append(plans, r.judge(cl))
 	}
 	return plans, nil
+}
+
+// unseen is the plan for a cluster that cannot be read.
+func (r *Reverter) unseen(id string, err error) *ClusterPlan {
+	p := &ClusterPlan{ID: id, Name: id, Patched: rkeconfig.Unknown, Action: ActionBlocked, Findings: []Finding{{
+		Code: "cluster-unseen", Severity: Block, Message: err.Error(), Todo: "use an API key of a user who owns the cluster; there is nothing to do when it was deleted",
+	}}}
+	if image, err := r.Run.LoadPreImage(id); err == nil {
+		p.Name, p.UUID = image.Name, image.UUID
+	}
+	return p
 }
 
 // revertRules are the rules that hold for a way back, too. It must work while

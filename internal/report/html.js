@@ -53,7 +53,6 @@
     };
     for (const node of pre.childNodes) {
       if (node.nodeName === "DEL") {
-        if (added.length) flush();
         removed.push(...linesOf(node));
       } else if (node.nodeName === "INS") {
         added.push(...linesOf(node));

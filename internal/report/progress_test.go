@@ -2,10 +2,14 @@ package report
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mattn/go-runewidth"
 
 	"rkepatch/internal/fleet"
 )
@@ -71,5 +75,64 @@ func TestProgressLive(t *testing.T) {
 	}
 	if strings.Contains(text, "\x1b[2J") || strings.Contains(text, "\u202e") {
 		t.Errorf("a cluster's own control characters got through: %q", text)
+	}
+}
+
+// 200 clusters in flight on a small terminal: every line fits, the oldest ones
+// are shown, the others counted, and there is room for those that are over.
+func TestProgressOnASmallScreen(t *testing.T) {
+	p := &Progress{w: io.Discard, terminal: true, of: 300, now: func() time.Time { return written.Add(90 * time.Second) }, began: written}
+	for i := range 200 {
+		p.Say(fmt.Sprint("c-", i), fmt.Sprintf("fleet-%04d-%s", i, strings.Repeat("長い", i)), "control plane: "+strings.Repeat("updating ", 1<<10))
+	}
+	p.Done(fleet.Outcome{ID: "c-3", Status: fleet.StatusFailed})
+	for _, rows := range []int{0, 1, 3, 10, 24, 400} {
+		lines := p.liveLines(rows)
+		if want := min(max(0, rows*3/4-2), 199); len(lines) != want {
+			t.Errorf("%d rows: %d lines, want %d", rows, len(lines), want)
+		}
+		for _, line := range append(lines, p.totalLine()) {
+			for _, width := range []int{0, 1, 40, 80} {
+				if got := runewidth.StringWidth(fit(line, width)); got > max(1, width-1) {
+					t.Errorf("%d cells in %d columns: %q", got, width, fit(line, width))
+				}
+			}
+		}
+	}
+	lines := p.liveLines(24)
+	if !strings.HasPrefix(lines[0], "fleet-0000-") || !strings.Contains(lines[0], "  0s  control plane: updating") {
+		t.Errorf("%q", lines[0])
+	}
+	if last := lines[len(lines)-1]; last != "… and 184 more in flight" {
+		t.Errorf("%q", last)
+	}
+	if total := p.totalLine(); total != "1 of 300 clusters done (1 failed), 199 in flight, 1m30s" {
+		t.Errorf("%q", total)
+	}
+}
+
+// While a person is asked something, nothing is written over the question.
+func TestProgressAside(t *testing.T) {
+	var out lockedBuffer
+	p := NewProgress(&out, true, 2, time.Now)
+	p.Say("c-prod1", "prod-eu", "writing the config")
+	p.Done(fleet.Outcome{ID: "c-prod1", Name: "prod-eu", Status: fleet.StatusPatched})
+	p.Aside(func() {
+		before := out.String()
+		if p.live != nil || strings.Count(before, "prod-eu: patched") != 1 {
+			t.Errorf("still live: %q", before)
+		}
+		p.Done(fleet.Outcome{ID: "c-prod2", Name: "prod-us", Status: fleet.StatusPatched})
+		if after := out.String(); !strings.HasPrefix(after[len(before):], p.now().Format("15")) {
+			t.Errorf("%q", after[len(before):])
+		}
+	})
+	if p.live == nil {
+		t.Error("not live any more")
+	}
+	p.Close()
+	p.Done(fleet.Outcome{ID: "c-late0", Name: "late", Status: fleet.StatusInFlight})
+	if strings.Count(out.String(), "late: in-flight") != 1 {
+		t.Errorf("%q", out.String())
 	}
 }

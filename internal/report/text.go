@@ -141,30 +141,53 @@ func dash(s string) string {
 	return runewidth.Truncate(Clean(s), maxCell, "…")
 }
 
-// Outcomes writes what a run did, worst first, and how to go on.
+// Outcomes writes what a run did as a table, grouped by outcome, worst first:
+// failures with their cause, and how to go on.
 func (t Text) Outcomes(outcomes []fleet.Outcome) {
+	name, took := 0, 0
+	for _, o := range outcomes {
+		name = max(name, runewidth.StringWidth(dash(o.Name)))
+		took = max(took, len(duration(o)))
+	}
+	name = min(name, nameWidth)
+	first := true
 	for _, status := range fleet.Statuses {
+		began := false
 		for _, o := range outcomes {
 			if o.Status != status {
 				continue
 			}
-			attribute := color.FgGreen
-			switch status {
-			case fleet.StatusFailed, fleet.StatusInFlight:
-				attribute = color.FgRed
-			case fleet.StatusStale, fleet.StatusBlocked, fleet.StatusNotStarted:
-				attribute = color.FgYellow
+			if !began && !first {
+				fmt.Fprintln(t.W)
 			}
-			took := ""
-			if o.Duration > 0 {
-				took = " (" + o.Duration.Round(time.Second).String() + ")"
-			}
-			fmt.Fprintf(t.W, "%s %s%s: %s\n", t.paint(fmt.Sprintf("%-11s", status), attribute), Clean(o.Name), took, indented(o.Message))
+			began, first = true, false
+			label := t.paint(fmt.Sprintf("%-11s", status), outcomeColor(status))
+			fmt.Fprintf(t.W, "%s %s  %*s  %s\n", label, runewidth.FillRight(dash(o.Name), name), took, duration(o), indented(o.Message))
 			if o.Next != "" {
-				fmt.Fprintf(t.W, "            next: %s\n", Clean(o.Next))
+				fmt.Fprintf(t.W, "            next: %s\n", t.paint(Clean(o.Next), color.Bold))
 			}
 		}
 	}
+	if !first {
+		fmt.Fprintln(t.W)
+	}
+}
+
+func outcomeColor(status fleet.Status) color.Attribute {
+	switch status {
+	case fleet.StatusFailed, fleet.StatusInFlight:
+		return color.FgRed
+	case fleet.StatusStale, fleet.StatusBlocked, fleet.StatusNotStarted, fleet.StatusRolledBack:
+		return color.FgYellow
+	}
+	return color.FgGreen
+}
+
+func duration(o fleet.Outcome) string {
+	if o.Duration <= 0 {
+		return "-"
+	}
+	return o.Duration.Round(time.Second).String()
 }
 
 // indented keeps the lines of a message apart from those of the report: what

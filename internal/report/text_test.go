@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -47,7 +48,7 @@ func TestTextPlan(t *testing.T) {
 			text.Plan(p)
 			totals.Add(p)
 		}
-		text.W.Write([]byte(totals.String() + "\n"))
+		fmt.Fprintln(text.W, totals)
 	})
 	golden(t, "plan.txt", got)
 	wantPrintable(t, got)
@@ -75,7 +76,7 @@ func outcomes() []fleet.Outcome {
 		{Name: "prod-eu", Status: fleet.StatusPatched, Stored: true, Duration: 4*time.Minute + 300*time.Millisecond, Message: "every kubelet has the change"},
 		{Name: "shop", Status: fleet.StatusUnchanged, Message: "already as wanted"},
 		{Name: "prod-us", Status: fleet.StatusFailed, Stored: true, Duration: 30 * time.Minute,
-			Message: "not finished after 30m0s: 1/2 workers rolled, waiting for w-2 (rolling, not Ready)", Next: "rkepatch clusters c-prod2"},
+			Message: "not finished after 30m0s: 1/2 workers rolled, waiting for w-2 (not Ready for 4 min)", Next: "rkepatch clusters c-prod2"},
 		{Name: "legacy", Status: fleet.StatusBlocked, Message: "name-refused: the name is not a DNS label", Next: "rkepatch plan c-lgcy1"},
 		{Name: "batch", Status: fleet.StatusNotStarted, Message: "the run ended before its turn"},
 		{Name: "search", Status: fleet.StatusStale, Message: "the cluster is no longer as planned: the change would now be\n--- a\n+++ b", Next: "rkepatch plan c-xaws1"},
@@ -87,7 +88,7 @@ func outcomes() []fleet.Outcome {
 func TestTextOutcomes(t *testing.T) {
 	got := asText(func(text Text) {
 		text.Outcomes(outcomes())
-		text.W.Write([]byte(CountOutcomes(outcomes()) + "\n"))
+		fmt.Fprintln(text.W, CountOutcomes(outcomes()))
 	})
 	golden(t, "outcomes.txt", got)
 	wantPrintable(t, got)

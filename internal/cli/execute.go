@@ -1,0 +1,61 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/urfave/cli/v2"
+
+	"rkepatch/internal/fleet"
+	"rkepatch/internal/report"
+)
+
+// execute carries the plans out, and shows and logs how that goes.
+func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
+	if j.run != nil {
+		a.logs.run.Store(&j.run.ID)
+	}
+	progress := report.NewProgress(a.streams.Err, a.live(), j.totals.Patch, a.clock.Now)
+	defer progress.Close()
+	a.aside = progress.Aside
+	applier := fleet.Applier{
+		Planner: j.session.planner, Run: j.run, Clock: a.clock, Pace: j.pace, Revert: j.revert, Earlier: j.resumed,
+		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
+		RollbackOnFailure: c.Bool(flagRollback),
+		Say: func(id, name, text string) {
+			a.logs.step(id, name, text)
+			progress.Say(id, name, text)
+		},
+		Done: func(o fleet.Outcome) {
+			a.logs.outcome(o)
+			progress.Done(o)
+		},
+	}
+	return applier.Apply(c.Context, j.plans)
+}
+
+// live reports whether lines on the terminal may be written over. The requests
+// that --verbose shows would run through them.
+func (a *app) live() bool {
+	return a.streams.Terminal && a.streams.Getenv("TERM") != "dumb" && !a.logs.verbose
+}
+
+// applyCode: an interrupt outranks a failure, a failure outranks a block.
+func applyCode(ctx context.Context, outcomes []fleet.Outcome) int {
+	code := ExitOK
+	for _, o := range outcomes {
+		switch o.Status {
+		case fleet.StatusFailed:
+			code = max(code, ExitFailed)
+		case fleet.StatusBlocked, fleet.StatusStale:
+			code = max(code, ExitBlocked)
+		case fleet.StatusNotStarted:
+			code = max(code, ExitError)
+		case fleet.StatusInFlight:
+			code = ExitInterrupted
+		}
+	}
+	if ctx.Err() != nil {
+		return ExitInterrupted
+	}
+	return code
+}
