@@ -56,7 +56,7 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	}
 	switch {
-	case base.Scheme == "http":
+	case base.Scheme == "http" && !isLoopback(base.Hostname()):
 		o.Warn("the connection to " + base.Host + " is not encrypted: anybody on the way can read the API key; use https://")
 	case o.Insecure && o.CACerts != "":
 		o.Warn("the certificate of " + base.Host + " is not verified; the CA certificates are not used")

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // Options says which Rancher to talk to, as whom, and how patiently.
 type Options struct {
 	// URL is the address of the Rancher server: https://host[:port][/prefix]. A trailing slash or /v3
-	// is removed. http:// is accepted with a warning.
+	// is removed. http:// is accepted with a warning unless it is loopback.
 	URL string
 
 	// Token is an API key of the form token-xxxxx:secret, sent as a bearer token. It wins over
@@ -92,6 +93,12 @@ func (o Options) withDefaults() Options {
 // optionError reports a connection setting that cannot be used.
 func optionError(kind error, message, hint string) *Error {
 	return &Error{Op: "reading the connection settings", Kind: kind, Message: message, hint: hint}
+}
+
+// isLoopback: nobody is on the way to this machine itself.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 const urlHint = "write --url (or RANCHER_URL) as https://rancher.example.com"

@@ -113,6 +113,8 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"all well", rancher.Options{URL: testURL}, ""},
 		{"plain http", rancher.Options{URL: "http://rancher.example.com"}, "not encrypted"},
+		{"plain http to this machine itself", rancher.Options{URL: "http://127.0.0.1:8080"}, ""},
+		{"plain http to a host that is called like it", rancher.Options{URL: "http://127.0.0.1.example.com"}, "not encrypted"},
 		{"insecure", rancher.Options{URL: testURL, Insecure: true}, "not verified"},
 		{"insecure with CA", rancher.Options{URL: testURL, Insecure: true, CACerts: serverCA(t)}, "CA certificates are not used"},
 	} {

@@ -116,7 +116,7 @@ func (f *follower) inFlight() []string {
 
 // maxIDs is how many ids one list request of package rancher names. Of more, the
 // whole list is asked for: one request serves all in flight.
-const maxIDs = 1000
+const maxIDs = 200
 
 func named(ids []string) []string {
 	if len(ids) > maxIDs {
