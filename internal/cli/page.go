@@ -68,10 +68,12 @@ func (p *pageFile) finish(t report.Totals, failure error) error {
 // writeRunPage writes the page of a run that is over.
 func (a *app) writeRunPage(c *cli.Context, j *job, outcomes []fleet.Outcome) error {
 	d := report.PageData{Head: j.session.head, Kind: "Run", Command: commandLine(c)}
-	if j.run != nil {
+	if j.run != nil && j.revert == nil { // the page offers to roll the run back
 		d.Run = j.run.ID
 	}
-	d.Waves = waves(j)
+	if j.resumed == nil { // whose waves began in an earlier call
+		d.Waves = waves(j)
+	}
 	page, err := a.newPage(c, d)
 	if page == nil {
 		return err

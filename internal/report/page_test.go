@@ -211,6 +211,20 @@ func TestRunPageIsARunDocument(t *testing.T) {
 	if diff := cmp.Diff(prodEU(), got.Plans[1], cmpopts.IgnoreUnexported(fleet.ClusterPlan{})); diff != "" {
 		t.Errorf("a plan comes back changed:\n%s", diff)
 	}
+	// A run that had nothing to change has no id, and still outcomes.
+	d := runPageData()
+	d.Run = ""
+	var b bytes.Buffer
+	p, err := NewPage(&b, "json", d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var totals Totals
+	addFailedRun(t, p, &totals)
+	var nameless RunJSON
+	if err := errors.Join(p.Close(totals, nil), json.Unmarshal(b.Bytes(), &nameless)); err != nil || len(nameless.Outcomes) != 3 || nameless.Run != "" {
+		t.Errorf("a run without an id is %+v, %v", nameless, err)
+	}
 	if o := got.Outcomes[2]; len(got.Outcomes) != 3 || o.Status != fleet.StatusFailed || !o.Started.Equal(written.Add(5*time.Minute)) {
 		t.Errorf("outcomes are %+v", got.Outcomes)
 	}

@@ -12,7 +12,7 @@ import (
 func newJSONPage(w io.Writer, d PageData) (pageFormat, error) {
 	h := d.Head
 	h.APIVersion, h.Kind = APIVersion, d.Kind
-	if d.Run == "" {
+	if d.Kind != "Run" {
 		return planPage{NewPlanJSON(w, h)}, nil
 	}
 	outcomes, err := newSpool()
