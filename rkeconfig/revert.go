@@ -22,8 +22,14 @@ type Reverted struct {
 // longer as the merge left it, a finding blocks. What is back already is left
 // alone, so reverting twice gives the same as reverting once.
 func Revert(now, before Document, p Patch, o MergeOptions) Reverted {
-	merged := Merge(before, p, o).Document
 	r := Reverted{Document: now}
+	o.WindowsNodes = false // which came since, or it would not have been merged
+	result := Merge(before, p, o)
+	if result.Blocked() {
+		r.since("the patch could not have been merged into what was there before: " + result.Findings[0].Message)
+		return r
+	}
+	merged := result.Document
 	args := r.revertArgs(now.ExtraArgs(), before.ExtraArgs(), merged.ExtraArgs())
 	binds := r.revertBinds(now.ExtraBinds(), before.ExtraBinds(), merged.ExtraBinds())
 	if len(r.Findings) > 0 {
@@ -87,8 +93,8 @@ func (r *Reverted) revertBinds(now, before, merged []string) []string {
 		if slices.Contains(before, text) {
 			continue
 		}
-		if i := slices.Index(out, text); i >= 0 {
-			out = slices.Delete(out, i, i+1)
+		if slices.Contains(out, text) {
+			out = slices.DeleteFunc(out, func(b string) bool { return b == text })
 			changed = true
 			continue
 		}

@@ -67,6 +67,7 @@ func (a *app) connect(c *cli.Context) (*rancher.Client, error) {
 	if err := a.startLog(c, &o); err != nil {
 		return nil, err
 	}
+	o.MaxInFlight = max(8, c.Int(flagParallel)+2) // beside the clusters in flight, the polls
 	return rancher.New(o)
 }
 
