@@ -86,6 +86,10 @@ func (a *answer) breakage(err error) *Error {
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
 		e.Message = "the connection was closed before the answer was complete"
 		e.retry = &retryAdvice{}
+	case errors.As(err, &op) && op.Op == "dial":
+		e.Message = a.c.quote(op.Error())
+		e.hint = "check the host and port in --url (or RANCHER_URL)"
+		e.retry = a.c.onceReached()
 	case errors.As(err, &op):
 		e.Message = a.c.quote(op.Error())
 		e.retry = &retryAdvice{}

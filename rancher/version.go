@@ -34,7 +34,7 @@ func (c *Client) Version(ctx context.Context) (Version, error) {
 	if err := c.get(ctx, cl, &said); err != nil {
 		// Rancher serves this page to everybody, so a refusal or other JSON is somebody else's.
 		var e *Error
-		if errors.As(err, &e) && (errors.Is(err, ErrNotFound) || errors.Is(err, ErrBadAnswer) || errors.Is(err, ErrValidation)) {
+		if errors.As(err, &e) && (errors.Is(err, ErrNotFound) || errors.Is(err, ErrBadAnswer) || errors.Is(err, ErrValidation) || errors.Is(err, ErrUnauthorized) || errors.Is(err, ErrForbidden)) {
 			e.Kind, e.hint = ErrNotRancher, notRancherHint
 		}
 		return Version{}, err

@@ -17,10 +17,10 @@ type Basis struct {
 	Facts []string `json:"facts"` // the same, masked, one line each, sorted
 }
 
-// Basis reads from doc what p depends on: each of its arguments in any spelling,
-// the binds with one of its container paths, and what decides about both (the
-// Kubernetes version, the prefix path, whether Windows nodes have values of
-// their own).
+// Basis reads from doc what p depends on: each argument of its own or of its
+// groups in any spelling, the binds with one of its container paths or above a
+// path of its groups, and what decides about them (the Kubernetes version, the
+// prefix path, whether Windows nodes have values of their own).
 func (p Patch) Basis(doc Document) Basis {
 	var clear, masked []string
 	note := func(what, value, display string) {
@@ -32,12 +32,16 @@ func (p Patch) Basis(doc Document) Basis {
 	plain("kubernetes_version", doc.KubernetesVersion())
 	plain("prefix_path", doc.PrefixPath())
 	for _, field := range []string{"winExtraArgs", "winExtraBinds"} {
-		v, _ := doc.at("services", "kubelet", field)
-		plain(field+" set", fmt.Sprint(!isZero(v)))
+		plain(field+" set", fmt.Sprint(doc.hasOwnWindows(field)))
 	}
 	flags := map[string]bool{}
 	for name := range p.Args {
 		flags[flagName(name)] = true
+	}
+	for _, g := range p.Groups {
+		for _, name := range g.Args {
+			flags[flagName(name)] = true
+		}
 	}
 	args := doc.ExtraArgs()
 	for _, key := range slices.Sorted(maps.Keys(args)) {
@@ -56,8 +60,16 @@ func (p Patch) Basis(doc Document) Basis {
 			targets[b.target] = true
 		}
 	}
+	var opened []string
+	maps.Copy(args, p.Args)
+	for _, g := range p.Groups {
+		for _, name := range g.Paths {
+			opened = append(opened, args[name])
+		}
+	}
 	for _, text := range doc.ExtraBinds() {
-		if b, err := parseBind(text); err != nil || targets[b.target] {
+		b, err := parseBind(text)
+		if err != nil || targets[b.target] || slices.ContainsFunc(opened, func(p string) bool { return holds(b.target, p) }) {
 			plain("extra_binds", strings.TrimSpace(text))
 		}
 	}

@@ -25,6 +25,8 @@ func TestBasis(t *testing.T) {
 		{"a bind that nobody understands", strings.Replace(base, `"/data:/data"`, `"/data:/data","nonsense"`, 1), false, `extra_binds: "nonsense"`},
 		{"the Kubernetes version", strings.Replace(base, "v1.26.15", "v1.27.1", 1), false, `kubernetes_version: "v1.27.1-rancher1-1"`},
 		{"the prefix path", strings.Replace(base, `"addons"`, `"prefixPath":"/opt/rke","addons"`, 1), false, `prefix_path: "/opt/rke"`},
+		{"an empty value for Windows, which is one", strings.Replace(base, `"extraBinds"`, `"winExtraArgs":{"v":""},"extraBinds"`, 1), false, `winExtraArgs set: "true"`},
+		{"no value for Windows", strings.Replace(base, `"extraBinds"`, `"winExtraArgs":{},"winExtraBinds":null,"extraBinds"`, 1), true, `winExtraArgs set: "false"`},
 		{"values for Windows", strings.Replace(base, `"extraBinds"`, `"winExtraArgs":{"v":"2"},"extraBinds"`, 1), false, `winExtraArgs set: "true"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -36,6 +38,27 @@ func TestBasis(t *testing.T) {
 				t.Errorf("no fact says %q: %q", tt.fact, is.Facts)
 			}
 		})
+	}
+}
+
+// What decides whether a group is whole and its paths are mounted counts as well.
+func TestBasisOfGroups(t *testing.T) {
+	p := ecrWith(map[string]string{binDirArg: "/opt/aws/bin"})
+	base := p.Basis(kubeletOf(t, `{"extraArgs":{"v":"2"}}`)).Sum
+	for raw, same := range map[string]bool{
+		`{"extraArgs":{"v":"2","` + configArg + `":"/x/p.yaml"}}`:          false,
+		`{"extraArgs":{"v":"2"},"extraBinds":["/opt/aws:/opt/aws"]}`:       false,
+		`{"extraArgs":{"v":"2"},"extraBinds":["/opt/aws/bi:/opt/aws/bi"]}`: true,
+		`{"extraArgs":{"v":"2","max-pods":"1"}}`:                           true,
+	} {
+		if got := p.Basis(kubeletOf(t, raw)); (got.Sum == base) != same {
+			t.Errorf("%s: same sum %v, want %v: %q", raw, !same, same, got.Facts)
+		}
+	}
+	a := p.Basis(kubeletOf(t, `{"extraArgs":{"`+configArg+`":"/x/p.yaml"},"extraBinds":["/x:/x"]}`))
+	b := p.Basis(kubeletOf(t, `{"extraArgs":{"`+configArg+`":"/x/p.yaml"}}`))
+	if a.Sum == b.Sum {
+		t.Error("the bind of the config that the cluster names does not count")
 	}
 }
 

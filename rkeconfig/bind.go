@@ -16,14 +16,26 @@ type bind struct {
 	options []string
 }
 
-// bindOptions are the mount options Docker knows for a bind.
-var bindOptions = map[string]bool{
-	"ro": true, "rw": true,
-	"z": true, "Z": true,
-	"shared": true, "slave": true, "private": true,
-	"rshared": true, "rslave": true, "rprivate": true,
-	"nocopy":     true,
-	"consistent": true, "cached": true, "delegated": true,
+// optionKind is what a mount option decides. A bind may have one of each.
+type optionKind string
+
+const (
+	accessOption      optionKind = "access"
+	labelOption       optionKind = "label"
+	propagationOption optionKind = "propagation"
+	copyOption        optionKind = "copy"
+	consistencyOption optionKind = "consistency"
+)
+
+// bindOptions are the mount options Docker knows for a bind
+// (moby volume/mounts/linux_parser.go: linuxValidMountMode).
+var bindOptions = map[string]optionKind{
+	"ro": accessOption, "rw": accessOption,
+	"z": labelOption, "Z": labelOption,
+	"shared": propagationOption, "slave": propagationOption, "private": propagationOption,
+	"rshared": propagationOption, "rslave": propagationOption, "rprivate": propagationOption,
+	"nocopy":     copyOption,
+	"consistent": consistencyOption, "cached": consistencyOption, "delegated": consistencyOption,
 }
 
 var volumeName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]+$`)
@@ -52,17 +64,37 @@ func parseBind(text string) (bind, error) {
 		return bind{}, fmt.Errorf("its host path does not begin with /")
 	}
 	if len(parts) == 3 {
-		for option := range strings.SplitSeq(parts[2], ",") {
-			if !bindOptions[option] {
-				return bind{}, fmt.Errorf("it has a mount option that Docker does not know")
-			}
-			if option != "rw" { // the default
-				b.options = append(b.options, option)
-			}
+		var err error
+		if b.options, err = parseOptions(parts[2], !path.IsAbs(b.source)); err != nil {
+			return bind{}, err
 		}
-		slices.Sort(b.options)
 	}
 	return b, nil
+}
+
+// parseOptions returns the options that are not the default, sorted.
+func parseOptions(text string, isVolume bool) ([]string, error) {
+	var options []string
+	seen := map[optionKind]bool{}
+	for option := range strings.SplitSeq(text, ",") {
+		kind, known := bindOptions[option]
+		switch {
+		case !known:
+			return nil, fmt.Errorf("it has a mount option that Docker does not know")
+		case seen[kind]:
+			return nil, fmt.Errorf("it has more than one mount option for %s", kind)
+		case kind == copyOption && !isVolume:
+			return nil, fmt.Errorf("its option nocopy is for volumes only, not for host paths")
+		case kind == propagationOption && isVolume:
+			return nil, fmt.Errorf("its option for propagation is for host paths only, not for volumes")
+		}
+		seen[kind] = true
+		if option != "rw" { // the default
+			options = append(options, option)
+		}
+	}
+	slices.Sort(options)
+	return options, nil
 }
 
 func (b bind) sameOptions(other bind) bool {
@@ -82,4 +114,10 @@ func relativeTo(dir, p string) (string, bool) {
 		return rest, true
 	}
 	return "", false
+}
+
+// holds reports whether a mount at target, which is cleaned, makes p visible.
+func holds(target, p string) bool {
+	_, under := relativeTo(target, path.Clean(p))
+	return under
 }

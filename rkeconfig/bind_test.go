@@ -1,6 +1,7 @@
 package rkeconfig
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,7 +17,9 @@ func TestParseBind(t *testing.T) {
 		{"/a:/b", "/a", "/b", ""},
 		{" /a:/b:ro\n", "/a", "/b", "ro"},
 		{"/a/:/b/../c/:rw", "/a", "/c", ""},
-		{"//a:/b:z,ro,rw", "/a", "/b", "ro z"},
+		{"//a:/b:z,ro", "/a", "/b", "ro z"},
+		{"/a:/b:cached,rslave,Z,ro", "/a", "/b", "Z cached ro rslave"},
+		{"volume:/b:nocopy,ro", "volume", "/b", "nocopy ro"},
 		{"volume:/b", "volume", "/b", ""},
 		{"/:/host", "/", "/host", ""},
 		{"", "", "", ""},
@@ -28,6 +31,14 @@ func TestParseBind(t *testing.T) {
 		{"/a:/b:", "", "", ""},
 		{"/a:/b:ro,,z", "", "", ""},
 		{"/a:/b:RO", "", "", ""},
+		{"/a:/b:ro,rw", "", "", ""},
+		{"/a:/b:rw,rw", "", "", ""},
+		{"/a:/b:z,Z", "", "", ""},
+		{"/a:/b:shared,rslave", "", "", ""},
+		{"/a:/b:cached,delegated", "", "", ""},
+		{"/a:/b:nocopy", "", "", ""},
+		{"volume:/b:nocopy,nocopy", "", "", ""},
+		{"volume:/b:rprivate", "", "", ""},
 		{"/a\x00:/b", "", "", ""},
 		{"map[source:/a]", "", "", ""},
 	}
@@ -84,6 +95,22 @@ func TestDefaultMounts(t *testing.T) {
 				t.Errorf("prefix %q: another bind under %+v gives %+v", prefix, m, elsewhere.Findings)
 			}
 		}
+	}
+}
+
+// Every directory of the table is refused, and everything that lies in it is not.
+func TestContainerDirectories(t *testing.T) {
+	mounts := mountsOf(Document{}, "")
+	for _, dir := range containerDirectories {
+		if !shadows(mounts, dir) {
+			t.Errorf("%s may be bound over", dir)
+		}
+		if below := dir + "/of-its-own"; shadows(mounts, below) {
+			t.Errorf("%s may not be bound", below)
+		}
+	}
+	if !slices.IsSorted(containerDirectories) {
+		t.Error("the table is not sorted")
 	}
 }
 

@@ -67,6 +67,7 @@ const (
 	bindNotNeeded     = "bind-not-needed"
 	bindNotUnderstood = "bind-not-understood"
 	bindPrefix        = "bind-prefix"
+	bindShadows       = "bind-shadows"
 	changedSince      = "changed-since"
 	notUnderstood     = "not-understood"
 	windowsInherits   = "windows-inherits"
@@ -82,8 +83,9 @@ var Findings = []FindingKind{
 	{bindDuplicate, Block, "two binds share one container path, and Docker refuses to create such a container"},
 	{bindMode, Warn, "a bind of the patch is already there with other mount options, and is left as it is"},
 	{bindNotNeeded, Info, "RKE mounts this path into the kubelet by itself, so no bind is added"},
-	{bindNotUnderstood, Block, "a bind is not of the form host:container[:options] with absolute paths"},
+	{bindNotUnderstood, Block, "a bind is not of the form host:container[:options] with absolute paths, or Docker refuses its options"},
 	{bindPrefix, Warn, "the host side of this path is moved by RKE on some operating systems"},
+	{bindShadows, Block, "a bind of the patch would hide a directory that the kubelet's container needs"},
 	{changedSince, Block, "what a run had set was changed since, so it cannot be taken back"},
 	{notUnderstood, Block, "a value in the config has a type that RKE does not know, so Rancher would drop it silently"},
 	{windowsInherits, Block, "the cluster has Windows nodes, and RKE would hand them the Linux values"},

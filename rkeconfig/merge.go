@@ -7,23 +7,6 @@ import (
 	"strings"
 )
 
-// Patch is what is wanted under services.kubelet.
-type Patch struct {
-	Args   map[string]string // flag name without dashes to value
-	Binds  []string          // host:container[:options]
-	Groups []Group
-}
-
-// Group names arguments that only work together.
-type Group struct {
-	Args []string
-	// Half is reported when some but not all of Args are set today.
-	Half Finding
-	// Taken is reported, instead of arg-conflict, when one of them has another
-	// value than the patch wants.
-	Taken Finding
-}
-
 // MergeOptions is what Merge must know beside the config.
 type MergeOptions struct {
 	ReplaceArgs   []string // arguments that may lose the value they have
@@ -68,8 +51,11 @@ func Merge(doc Document, p Patch, o MergeOptions) Result {
 	}
 	m := merger{doc: doc, patch: p, options: o}
 	args := m.mergeArgs()
+	heldArgs := m.held
 	binds := m.mergeBinds()
-	m.checkWindows(len(args) > 0, len(binds) > 0)
+	heldBinds := m.held - heldArgs
+	m.checkPaths()
+	m.checkWindows(len(args)+heldArgs > 0, len(binds)+heldBinds > 0)
 
 	slices.SortStableFunc(m.findings, func(a, b Finding) int { return int(b.Severity) - int(a.Severity) })
 	result := Result{Document: doc, Findings: m.findings, State: m.state()}
@@ -102,6 +88,10 @@ type merger struct {
 	findings []Finding
 	// wanted counts what the patch asks for, held what is there already.
 	wanted, held int
+	// args are the arguments, targets the container paths of all mounts, as the
+	// patch wants them to be in the end.
+	args    map[string]string
+	targets []string
 }
 
 func (m *merger) report(code, message, todo string) {
@@ -145,21 +135,27 @@ func (m *merger) mergeArgs() map[string]string {
 				fmt.Sprintf("keep the value and leave %s out of the patch, or allow the change with --replace-arg %s", name, name))
 		}
 	}
+	m.args = maps.Clone(today)
+	maps.Copy(m.args, m.patch.Args)
 	for i, g := range m.patch.Groups {
 		if taken[i] {
 			m.findings = append(m.findings, g.Taken)
 		}
-		n := 0
-		for _, name := range g.Args {
-			if _, set := today[name]; set {
-				n++
-			}
-		}
-		if n > 0 && n < len(g.Args) {
+		switch {
+		case g.isPartOf(m.args):
+			m.findings = append(m.findings, g.Incomplete)
+		case g.isPartOf(today):
 			m.findings = append(m.findings, g.Half)
 		}
 	}
 	return add
+}
+
+// isPartOf reports whether some but not all of the group's arguments are set.
+func (g Group) isPartOf(args map[string]string) bool {
+	isSet := func(name string) bool { return args[name] != "" }
+	return slices.ContainsFunc(g.Args, isSet) &&
+		slices.ContainsFunc(g.Args, func(name string) bool { return !isSet(name) })
 }
 
 func (m *merger) groupOf(name string) int {
@@ -195,6 +191,12 @@ func flagName(key string) string {
 func (m *merger) mergeBinds() []any {
 	mounts := mountsOf(m.doc, m.options.DockerRootDir)
 	today := m.existingBinds(mounts)
+	for _, d := range mounts {
+		m.targets = append(m.targets, d.container)
+	}
+	for _, b := range today {
+		m.targets = append(m.targets, b.target)
+	}
 	var add []any
 	var added []bind
 	for _, text := range m.patch.Binds {
@@ -222,8 +224,13 @@ func (m *merger) mergeBinds() []any {
 			continue
 		}
 		m.wanted++
+		if shadows(mounts, want.target) {
+			m.report(bindShadows, fmt.Sprintf("a bind to %s would hide what the kubelet's container needs there", want.target),
+				"use a directory of its own such as /opt/aws/bin, or one under /var/lib/rancher")
+		}
 		add = append(add, want.text)
 		added = append(added, want)
+		m.targets = append(m.targets, want.target)
 	}
 	return add
 }
@@ -292,25 +299,52 @@ func (m *merger) compareDefault(def mount, inside string, want bind) {
 	}
 }
 
-func (m *merger) checkWindows(newArgs, newBinds bool) {
+// checkPaths reports the arguments whose paths the kubelet would not see.
+func (m *merger) checkPaths() {
+	for _, g := range m.patch.Groups {
+		var unseen []string
+		for _, name := range g.Paths {
+			value := m.args[name]
+			if value != "" && !slices.ContainsFunc(m.targets, func(target string) bool { return holds(target, value) }) {
+				unseen = append(unseen, name+" "+shown(name, value))
+			}
+		}
+		if len(unseen) > 0 {
+			f := g.Unmounted
+			f.Message += ": " + strings.Join(unseen, ", ")
+			m.findings = append(m.findings, f)
+		}
+	}
+}
+
+// checkWindows is told whether any of the patch's arguments and binds are in the
+// config in the end, of this merge or of an earlier one.
+func (m *merger) checkWindows(hasArgs, hasBinds bool) {
 	if !m.options.WindowsNodes {
 		return
 	}
 	for _, field := range []struct {
-		touched        bool
+		has            bool
 		linux, windows string
 		jsonName       string
 	}{
-		{newArgs, "extra_args", "win_extra_args", "winExtraArgs"},
-		{newBinds, "extra_binds", "win_extra_binds", "winExtraBinds"},
+		{hasArgs, "extra_args", "win_extra_args", "winExtraArgs"},
+		{hasBinds, "extra_binds", "win_extra_binds", "winExtraBinds"},
 	} {
-		v, _ := m.doc.at("services", "kubelet", field.jsonName)
-		args, _ := v.(map[string]any)
-		binds, _ := v.([]any)
-		if field.touched && len(args)+len(binds) == 0 {
+		if field.has && !m.doc.hasOwnWindows(field.jsonName) {
 			m.report(windowsInherits,
 				fmt.Sprintf("the cluster has Windows nodes and no %s, so they would get the Linux %s", field.windows, field.linux),
 				fmt.Sprintf("give %s a value of its own in the cluster's config first", field.windows))
 		}
 	}
+}
+
+// hasOwnWindows reports whether services.kubelet.winExtraArgs or winExtraBinds
+// holds anything, even an empty value: only then does RKE not give Windows nodes
+// the Linux values.
+func (d Document) hasOwnWindows(field string) bool {
+	v, _ := d.at("services", "kubelet", field)
+	args, _ := v.(map[string]any)
+	binds, _ := v.([]any)
+	return len(args)+len(binds) > 0
 }

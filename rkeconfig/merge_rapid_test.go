@@ -25,9 +25,12 @@ func TestMergeProperties(t *testing.T) {
 			Args:  rapid.MapOfN(rapid.SampledFrom(names), values, 1, 3).Draw(t, "args"),
 			Binds: rapid.SliceOfN(rapid.Custom(bindOf), 0, rapid.IntRange(0, 2).Draw(t, "most binds")).Draw(t, "binds"),
 			Groups: []Group{{
-				Args:  names[:2],
-				Half:  Finding{Code: "half", Severity: Warn, Message: "half"},
-				Taken: Finding{Code: "taken", Severity: Block, Message: "taken"},
+				Args:       names[:2],
+				Half:       Finding{Code: "half", Severity: Warn, Message: "half"},
+				Incomplete: Finding{Code: "incomplete", Severity: Block, Message: "incomplete"},
+				Taken:      Finding{Code: "taken", Severity: Block, Message: "taken"},
+				Paths:      names[3:],
+				Unmounted:  Finding{Code: "unmounted", Severity: Block, Message: "unmounted"},
 			}},
 		}
 		root := drawObject(t, configShape(), 3, false)

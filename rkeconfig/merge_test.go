@@ -22,11 +22,21 @@ func ecr() Patch {
 		Args:  map[string]string{binDirArg: "/opt/aws/bin", configArg: "/opt/aws/config/p.yaml"},
 		Binds: []string{"/opt/aws/bin:/opt/aws/bin:ro", "/opt/aws/config:/opt/aws/config:ro"},
 		Groups: []Group{{
-			Args:  []string{binDirArg, configArg},
-			Half:  Finding{Code: "half-configured", Severity: Warn, Message: "one flag only"},
-			Taken: Finding{Code: "provider-already-configured", Severity: Block, Message: "another provider"},
+			Args:       []string{binDirArg, configArg},
+			Half:       Finding{Code: "half-configured", Severity: Warn, Message: "one flag only"},
+			Incomplete: Finding{Code: "provider-incomplete", Severity: Block, Message: "one flag only after the merge"},
+			Taken:      Finding{Code: "provider-already-configured", Severity: Block, Message: "another provider"},
+			Paths:      []string{binDirArg, configArg},
+			Unmounted:  Finding{Code: "provider-not-mounted", Severity: Block, Message: "nothing mounts it"},
 		}},
 	}
+}
+
+// ecrWith is ecr with other arguments and binds.
+func ecrWith(other map[string]string, binds ...string) Patch {
+	p := ecr()
+	p.Args, p.Binds = other, binds
+	return p
 }
 
 func args(pairs ...string) Patch {
@@ -122,6 +132,39 @@ func TestMergeRules(t *testing.T) {
 			ecr(), MergeOptions{ReplaceArgs: []string{binDirArg, configArg}},
 			[]Change{argChange(binDirArg, "/x", "/opt/aws/bin"), argChange(configArg, "/y", "/opt/aws/config/p.yaml")}, nil, HalfPatched},
 		{"all is there", kubelet(ecrDone), ecr(), MergeOptions{}, nil, nil, Patched},
+		{"the patch has one flag only", kubelet(`{}`), ecrWith(map[string]string{binDirArg: "/opt/aws/bin"}, "/opt/aws/bin:/opt/aws/bin:ro"), MergeOptions{},
+			nil, []string{"block provider-incomplete"}, NotPatched},
+		{"the patch wants one of them empty", kubelet(`{}`), ecrWith(map[string]string{binDirArg: "/opt/aws/bin", configArg: ""}, "/opt/aws/bin:/opt/aws/bin:ro"), MergeOptions{},
+			nil, []string{"block provider-incomplete"}, NotPatched},
+		{"the cluster has that one flag already", kubelet(`{"extraArgs":{"` + binDirArg + `":"/opt/aws/bin"},"extraBinds":["/opt/aws/bin:/opt/aws/bin:ro"]}`),
+			ecrWith(map[string]string{binDirArg: "/opt/aws/bin"}, "/opt/aws/bin:/opt/aws/bin:ro"), MergeOptions{}, nil, []string{"block provider-incomplete"}, Patched},
+		{"the cluster has the other one", kubelet(`{"extraArgs":{"` + configArg + `":"/opt/aws/bin/p.yaml"}}`),
+			ecrWith(map[string]string{binDirArg: "/opt/aws/bin"}, "/opt/aws/bin:/opt/aws/bin:ro"), MergeOptions{},
+			[]Change{argChange(binDirArg, "", "/opt/aws/bin"), bindChange(0, "/opt/aws/bin:/opt/aws/bin:ro")}, []string{"warn half-configured"}, NotPatched},
+		{"the cluster has the other one, empty", kubelet(`{"extraArgs":{"` + configArg + `":""}}`),
+			ecrWith(map[string]string{binDirArg: "/opt/aws/bin"}, "/opt/aws/bin:/opt/aws/bin:ro"), MergeOptions{}, nil, []string{"block provider-incomplete"}, NotPatched},
+
+		// Arguments whose values are paths.
+		{"nothing mounts the paths", kubelet(`{}`), ecrWith(ecr().Args), MergeOptions{}, nil, []string{"block provider-not-mounted"}, NotPatched},
+		{"nothing mounts one of them", kubelet(`{}`), ecrWith(ecr().Args, "/opt/aws/bin:/opt/aws/bin:ro"), MergeOptions{}, nil, []string{"block provider-not-mounted"}, NotPatched},
+		{"they are mounted elsewhere in the container", kubelet(`{}`), ecrWith(ecr().Args, "/opt/aws:/aws:ro"), MergeOptions{}, nil, []string{"block provider-not-mounted"}, NotPatched},
+		{"a name that only begins like the mounted one", kubelet(`{}`), ecrWith(ecr().Args, "/opt/aws/bin:/opt/aws/bin", "/opt/aws/conf:/opt/aws/conf"), MergeOptions{}, nil, []string{"block provider-not-mounted"}, NotPatched},
+		{"a directory above both is mounted", kubelet(`{}`), ecrWith(map[string]string{binDirArg: "/opt/aws/bin/", configArg: "/opt/aws//config/p.yaml"}, "/opt/aws:/opt/aws:ro"), MergeOptions{},
+			[]Change{argChange(binDirArg, "", "/opt/aws/bin/"), argChange(configArg, "", "/opt/aws//config/p.yaml"), bindChange(0, "/opt/aws:/opt/aws:ro")}, nil, NotPatched},
+		{"the file alone is mounted", kubelet(`{}`), ecrWith(ecr().Args, "/opt/aws/bin:/opt/aws/bin:ro", "/srv/p.yaml:/opt/aws/config/p.yaml:ro"), MergeOptions{},
+			[]Change{argChange(binDirArg, "", "/opt/aws/bin"), argChange(configArg, "", "/opt/aws/config/p.yaml"), bindChange(0, "/opt/aws/bin:/opt/aws/bin:ro"), bindChange(1, "/srv/p.yaml:/opt/aws/config/p.yaml:ro")}, nil, NotPatched},
+		{"the cluster mounts them by itself", kubelet(`{"extraBinds":["/opt/aws:/opt/aws"]}`), ecrWith(ecr().Args), MergeOptions{},
+			[]Change{argChange(binDirArg, "", "/opt/aws/bin"), argChange(configArg, "", "/opt/aws/config/p.yaml")}, nil, NotPatched},
+		{"RKE mounts them", kubelet(`{}`), ecrWith(map[string]string{binDirArg: "/var/lib/rancher/ecr", configArg: "/var/lib/rancher/ecr.yaml"}), MergeOptions{},
+			[]Change{argChange(binDirArg, "", "/var/lib/rancher/ecr"), argChange(configArg, "", "/var/lib/rancher/ecr.yaml")}, nil, NotPatched},
+		{"RKE mounts them only without a prefix", `{"prefixPath":"/opt/rke"}`, ecrWith(map[string]string{binDirArg: "/var/lib/kubelet/ecr", configArg: "/var/lib/kubelet/ecr.yaml"}), MergeOptions{},
+			nil, []string{"block provider-not-mounted"}, NotPatched},
+		{"a path that is none", kubelet(`{}`), ecrWith(map[string]string{binDirArg: "opt/aws/bin", configArg: "/opt/aws/p.yaml"}, "/opt/aws:/opt/aws:ro"), MergeOptions{},
+			nil, []string{"block provider-not-mounted"}, NotPatched},
+		{"both flags are there already, and nothing mounts them", kubelet(`{"extraArgs":{"` + binDirArg + `":"/opt/aws/bin","` + configArg + `":"/opt/aws/config/p.yaml"}}`), ecrWith(ecr().Args), MergeOptions{},
+			nil, []string{"block provider-not-mounted"}, Patched},
+		{"the other flag, which the cluster has, is not mounted", kubelet(`{"extraArgs":{"` + configArg + `":"/srv/p.yaml"}}`),
+			ecrWith(map[string]string{binDirArg: "/opt/aws/bin"}, "/opt/aws/bin:/opt/aws/bin:ro"), MergeOptions{}, nil, []string{"block provider-not-mounted", "warn half-configured"}, NotPatched},
 
 		// Binds.
 		{"the same bind", kubelet(`{"extraBinds":["/a:/b:ro"]}`), binds("/a:/b:ro"), MergeOptions{}, nil, nil, Patched},
@@ -151,7 +194,13 @@ func TestMergeRules(t *testing.T) {
 		{"a target under what RKE mounts", kubelet(`{}`), binds("/var/lib/rancher/credentialprovider:/var/lib/rancher/credentialprovider"), MergeOptions{}, nil, []string{"info bind-not-needed"}, Patched},
 		{"/var/lib/rancher does not move with a prefix", `{"prefixPath":"/opt/rke"}`, binds("/var/lib/rancher/x:/var/lib/rancher/x"), MergeOptions{}, nil, []string{"info bind-not-needed"}, Patched},
 		{"a name that only begins alike", kubelet(`{}`), binds("/var/lib/rancher2:/var/lib/rancher2"), MergeOptions{}, []Change{bindChange(0, "/var/lib/rancher2:/var/lib/rancher2")}, nil, NotPatched},
-		{"a target above what RKE mounts", kubelet(`{}`), binds("/var/lib:/var/lib"), MergeOptions{}, []Change{bindChange(0, "/var/lib:/var/lib")}, nil, NotPatched},
+		{"a target above what RKE mounts", kubelet(`{}`), binds("/var/lib:/var/lib"), MergeOptions{}, nil, []string{"block bind-shadows"}, NotPatched},
+		{"above what RKE mounts with this prefix", `{"prefixPath":"/opt/rke"}`, binds("/opt/rke:/opt/rke"), MergeOptions{}, nil, []string{"block bind-shadows"}, NotPatched},
+		{"and free without it", kubelet(`{}`), binds("/opt/rke:/opt/rke"), MergeOptions{}, []Change{bindChange(0, "/opt/rke:/opt/rke")}, nil, NotPatched},
+		{"above Docker's own directory", kubelet(`{}`), binds("/data:/data"), MergeOptions{DockerRootDir: "/data/docker"}, nil, []string{"block bind-shadows"}, NotPatched},
+		{"the container's own programs", kubelet(`{}`), binds("/usr/local/bin:/usr/local/bin:ro"), MergeOptions{}, nil, []string{"block bind-shadows"}, NotPatched},
+		{"a directory below them", kubelet(`{}`), binds("/usr/local/bin/ecr:/usr/local/bin/ecr:ro"), MergeOptions{}, []Change{bindChange(0, "/usr/local/bin/ecr:/usr/local/bin/ecr:ro")}, nil, NotPatched},
+		{"the cluster has such a bind already", kubelet(`{"extraBinds":["/usr/local/bin:/usr/local/bin:ro"]}`), binds("/usr/local/bin:/usr/local/bin:ro"), MergeOptions{}, nil, nil, Patched},
 		{"seen as /host/usr", kubelet(`{}`), binds("/usr/local/ecr:/host/usr/local/ecr:ro"), MergeOptions{}, nil, []string{"info bind-not-needed"}, Patched},
 		{"under a mount, from elsewhere", kubelet(`{}`), binds("/data/ecr:/var/lib/rancher/ecr"), MergeOptions{}, nil, []string{"block bind-conflict"}, NotPatched},
 		{"a mount, from elsewhere", kubelet(`{}`), binds("/data:/host/usr"), MergeOptions{}, nil, []string{"block bind-conflict"}, NotPatched},
@@ -178,7 +227,10 @@ func TestMergeRules(t *testing.T) {
 		{"both", kubelet(`{"winExtraArgs":{},"winExtraBinds":[]}`), ecr(), MergeOptions{WindowsNodes: true}, nil, []string{"block windows-inherits", "block windows-inherits"}, NotPatched},
 		{"Windows has arguments of its own, but no binds", kubelet(`{"winExtraArgs":{"v":"2"}}`), ecr(), MergeOptions{WindowsNodes: true}, nil, []string{"block windows-inherits"}, NotPatched},
 		{"Windows has its own", kubelet(`{"winExtraArgs":{"v":""},"winExtraBinds":["c:/x:c:/x"]}`), args("max-pods", "200"), MergeOptions{WindowsNodes: true}, []Change{argChange("max-pods", "", "200")}, nil, NotPatched},
-		{"nothing to do on Windows either", kubelet(ecrDone), ecr(), MergeOptions{WindowsNodes: true}, nil, nil, Patched},
+		{"Windows nodes have it by now", kubelet(ecrDone), ecr(), MergeOptions{WindowsNodes: true}, nil, []string{"block windows-inherits", "block windows-inherits"}, Patched},
+		{"they have the argument by now", kubelet(`{"extraArgs":{"max-pods":"200"}}`), args("max-pods", "200"), MergeOptions{WindowsNodes: true}, nil, []string{"block windows-inherits"}, Patched},
+		{"they have the bind by now, with other options", kubelet(`{"extraBinds":["/a:/a"]}`), binds("/a:/a:ro"), MergeOptions{WindowsNodes: true}, nil, []string{"block windows-inherits", "warn bind-mode"}, Patched},
+		{"nothing to do on Windows either", kubelet(strings.TrimSuffix(ecrDone, "}") + `,"winExtraArgs":{"v":"2"},"winExtraBinds":["c:/x:c:/x"]}`), ecr(), MergeOptions{WindowsNodes: true}, nil, nil, Patched},
 		{"a path mounted already adds no bind to Windows", kubelet(`{}`), binds("/var/lib/rancher/x:/var/lib/rancher/x"), MergeOptions{WindowsNodes: true}, nil, []string{"info bind-not-needed"}, Patched},
 
 		// Configs of another form.
@@ -268,6 +320,9 @@ func TestFindingsNameWhatTheyAreAbout(t *testing.T) {
 		{`{"network":{"mtu":"1400"}}`, args("v", "2"), []string{"network.mtu is a string", "whole number"}, "1400"},
 		{kubelet(`{"extraBinds":["/a:/b\u202e"]}`), binds("/d:/d"), []string{`/b\u202e`, "control characters"}, "\u202e"},
 		{kubelet(`{"extraBinds":["/a:/b"]}`), binds("/c:/b"), []string{"/b is already bound from /a", "/c"}, ""},
+		{kubelet(`{}`), binds("/usr:/usr"), []string{"/usr", "/opt/aws/bin", "/var/lib/rancher"}, ""},
+		{kubelet(`{}`), ecrWith(map[string]string{binDirArg: "/srv/\x1b[2J", configArg: "/var/lib/rancher/x"}), []string{binDirArg, `"/srv/\x1b[2J"`}, "\x1b"},
+		{kubelet(`{}`), ecrWith(map[string]string{binDirArg: "https://u:hunter2@p", configArg: "/var/lib/rancher/x"}), []string{binDirArg}, "hunter2"},
 		{`{"prefixPath":"/opt/rke"}`, binds("/etc/kubernetes/x:/etc/kubernetes/x"), []string{"/opt/rke/etc/kubernetes"}, ""},
 	}
 	for _, tt := range tests {

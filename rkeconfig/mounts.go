@@ -2,6 +2,7 @@ package rkeconfig
 
 import (
 	"path"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -112,4 +113,19 @@ func (m mount) isDefaultBind(b bind) bool {
 		text += ":" + m.options
 	}
 	return b.text == text
+}
+
+// containerDirectories must stay what the kubelet's image or the container's
+// runtime puts there; binds to what lies in them do no harm.
+var containerDirectories = []string{
+	"/bin", "/boot", "/dev", "/etc", "/home", "/host", "/lib", "/lib64", "/opt", "/proc", "/root", "/run", "/sbin", "/srv",
+	"/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/libexec", "/usr/local", "/usr/local/bin", "/usr/local/lib",
+	"/usr/local/sbin", "/usr/sbin", "/usr/share", "/var", "/var/cache", "/var/lib", "/var/log", "/var/tmp",
+}
+
+// shadows reports whether a bind to target would hide a directory that the
+// container needs, or one above a mount of RKE.
+func shadows(mounts []mount, target string) bool {
+	return slices.Contains(containerDirectories, target) ||
+		slices.ContainsFunc(mounts, func(m mount) bool { return m.container != target && holds(target, m.container) })
 }

@@ -23,7 +23,8 @@ type Reverted struct {
 // alone, so reverting twice gives the same as reverting once.
 func Revert(now, before Document, p Patch, o MergeOptions) Reverted {
 	r := Reverted{Document: now}
-	o.WindowsNodes = false // which came since, or it would not have been merged
+	// What a merge makes of the kubelets is no reason to keep it.
+	o.WindowsNodes, p.Groups = false, nil
 	result := Merge(before, p, o)
 	if result.Blocked() {
 		r.since("the patch could not have been merged into what was there before: " + result.Findings[0].Message)

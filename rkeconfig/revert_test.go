@@ -179,3 +179,14 @@ func TestRevertProperties(t *testing.T) {
 		t.Errorf("the property saw %d merges and %d that empty something", merges, emptied)
 	}
 }
+
+// What is wrong with the result of a run is a reason to take it back, not one
+// against it.
+func TestRevertOfAHarmfulPatch(t *testing.T) {
+	p := ecrWith(map[string]string{binDirArg: "/opt/aws/bin"}) // one flag, and nothing mounts it
+	before := kubeletOf(t, `{"extraArgs":{"v":"2"}}`)
+	got := Revert(kubeletOf(t, `{"extraArgs":{"v":"2","`+binDirArg+`":"/opt/aws/bin"}}`), before, p, MergeOptions{WindowsNodes: true})
+	if len(got.Findings) > 0 || len(Compare(got.Document, before)) > 0 {
+		t.Errorf("%+v, want what was there before", got)
+	}
+}

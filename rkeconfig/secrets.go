@@ -134,7 +134,10 @@ var (
 	// urlUser is what stands before the host of a URL, up to the last @.
 	urlUser = regexp.MustCompile(`(://)[^/?#\s]*@`)
 	// urlSecret is a query parameter whose name sounds secret.
-	urlSecret = regexp.MustCompile(`((?:^|[?&;,\s])[\w.%-]*(?i:token|secret|passw|signature|credential|apikey|api_key)[\w.%-]*=)[^&;,\s#]+`)
+	urlSecret = regexp.MustCompile(`(?:^|[?&;,\s])[\w.%-]*(?i:token|secret|passw|signature|credential|apikey|api_key)[\w.%-]*=[^&;,\s#]+`)
+	// plainValue is on, off or a number too small to be a password, as feature
+	// gates and limits have it: KubeletCredentialProviders=true.
+	plainValue = regexp.MustCompile(`^(?i:true|false|[0-9]{1,3})$`)
 )
 
 // maskText hides credentials inside a text that is not secret by its place: the
@@ -147,7 +150,13 @@ func maskText(s, mark string) string {
 		s = urlUser.ReplaceAllString(s, "${1}"+mark+"@")
 	}
 	if strings.Contains(s, "=") {
-		s = urlSecret.ReplaceAllString(s, "${1}"+mark)
+		s = urlSecret.ReplaceAllStringFunc(s, func(found string) string {
+			name, value, _ := strings.Cut(found, "=")
+			if plainValue.MatchString(value) {
+				return found
+			}
+			return name + "=" + mark
+		})
 	}
 	return s
 }

@@ -5,6 +5,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -35,8 +36,13 @@ func Run(ctx context.Context, s Streams, args []string, b Build) int {
 }
 
 func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clock) int {
+	out := &outWriter{w: s.Out}
+	s.Out = out
 	a := &app{streams: s, version: b.Version, clock: clock, logs: noLogs(), aside: func(f func()) { f() }}
 	err := a.command().RunContext(ctx, args)
+	if failed := out.failure(); failed != nil && (err == nil || errors.Is(err, exitError(ExitChanges))) {
+		err = failed
+	}
 	code := exitCode(ctx, s.Err, err)
 	a.logs.end(err, code)
 	return code

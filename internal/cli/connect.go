@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -62,8 +63,14 @@ func (a *app) connect(c *cli.Context) (*rancher.Client, error) {
 	if err := certificates(c, env, &o); err != nil {
 		return nil, err
 	}
-	insecure := env("RANCHER_INSECURE")
-	o.Insecure = c.Bool(flagInsecure) || insecure == "true" || insecure == "1"
+	o.Insecure = c.Bool(flagInsecure)
+	if text := env("RANCHER_INSECURE"); text != "" {
+		insecure, err := strconv.ParseBool(strings.ToLower(text))
+		if err != nil {
+			return nil, usagef("use true or false", "RANCHER_INSECURE is %q", text)
+		}
+		o.Insecure = o.Insecure || insecure
+	}
 	if err := a.startLog(c, &o); err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
 	applier := fleet.Applier{
 		Planner: j.session.planner, Run: j.run, Clock: a.clock, Pace: j.pace, Revert: j.revert, Earlier: j.resumed,
 		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
-		RollbackOnFailure: c.Bool(flagRollback),
+		RollbackOnFailure: c.Bool(flagRollback), Flags: stateFlag(c),
 		Say: func(id, name, text string) {
 			a.logs.step(id, name, text)
 			progress.Say(id, name, text)
@@ -31,6 +31,14 @@ func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
 		},
 	}
 	return applier.Apply(c.Context, j.plans)
+}
+
+// stateFlag is what a later command needs to find the run again.
+func stateFlag(c *cli.Context) string {
+	if dir := c.String(flagStateDir); dir != "" {
+		return " --" + flagStateDir + " " + dir
+	}
+	return ""
 }
 
 // live reports whether lines on the terminal may be written over. The requests

@@ -36,6 +36,9 @@ func (a *app) newPage(c *cli.Context, d report.PageData) (*pageFile, error) {
 	if err != nil {
 		return nil, usagef("name it .html, .md or .json", "--%s: %s", flagReport, err)
 	}
+	if err := checkTarget(flagReport, name); err != nil {
+		return nil, err
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return nil, fmt.Errorf("writing the report: %w", err)

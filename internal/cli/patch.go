@@ -76,6 +76,12 @@ func (a *app) readPatch(c *cli.Context) (rkeconfig.Patch, error) {
 	if err != nil {
 		return rkeconfig.Patch{}, fmt.Errorf("reading the patch %s: %w", file, err)
 	}
+	for name, value := range patch.Args {
+		masked := rkeconfig.MaskChanges([]rkeconfig.Change{{Path: fmt.Sprintf("services.kubelet.extraArgs[%q]", name), After: value}})
+		if masked[0].After == rkeconfig.Redacted {
+			return patch, usagef("everybody who may see the cluster can read its kubelet arguments; let the argument name a file instead", "the patch %s sets %s, which looks like a secret", file, name)
+		}
+	}
 	return fleet.WithProviderRules(patch), nil
 }
 

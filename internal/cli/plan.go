@@ -99,6 +99,9 @@ func (a *app) planSinks(c *cli.Context, s *session) ([]planSink, error) {
 		})
 	}
 	if name := c.String(flagOut); name != "" {
+		if err := checkTarget(flagOut, name); err != nil {
+			return nil, err
+		}
 		w, err := s.planner.CreatePlan(name, a.version, s.head.RancherVersion, a.clock.Now())
 		if err != nil {
 			return nil, err
@@ -129,7 +132,7 @@ func (a *app) stdoutSink(s *session) planSink {
 	}
 	text := a.text(a.streams.Out)
 	return planSink{
-		add: func(p *fleet.ClusterPlan) error { text.Plan(p); return nil },
+		add: func(p *fleet.ClusterPlan) error { text.Plan(p); return a.written() },
 		close: func(t report.Totals, failure error) error {
 			if failure == nil {
 				fmt.Fprintln(a.streams.Out, t)

@@ -92,7 +92,7 @@ func (a *app) showRun(dir, id string, asJSON bool) error {
 		fmt.Fprintf(a.streams.Out, "%s  %-11s %s  %s\n", e.Time.Local().Format(time.DateTime), e.Event, report.Clean(e.Name), report.Clean(text))
 	}
 	if r.Ended.IsZero() {
-		fmt.Fprintf(a.streams.Err, "rkepatch: the run was cut off; rkepatch apply --resume %s goes on\n", r.ID)
+		fmt.Fprintf(a.streams.Err, "rkepatch: the run was cut off; rkepatch apply --resume %s --skip-node-check goes on\n", r.ID)
 	}
 	return nil
 }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -67,6 +65,9 @@ type Applier struct {
 	Revert *Reverter
 	// Earlier holds what a run that is resumed had come to, by cluster id.
 	Earlier map[string]Earlier
+	// Flags is appended to the commands that Outcome.Next names, such as
+	// " --state-dir DIR".
+	Flags string
 	// Say is told of every step, Done of every cluster that is over; from
 	// several goroutines.
 	Say  func(id, name, text string)
@@ -121,6 +122,7 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 	defer polling.Wait() // nothing is said any more once Apply has returned
 	defer stopFollowing()
 
+	a.Pace.look = func() error { return a.Planner.seeNodes(ctx) }
 	a.Pace.run(ctx, a.Clock, max(1, a.Parallel), len(todo), func(n int, why string) bool {
 		i := todo[n]
 		if why != "" {
@@ -185,7 +187,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		return out.failed(false, err, look)
 	case fresh.Action == ActionNone && a.Revert != nil:
 		return a.asBefore(out)
-	case fresh.Action == ActionNone && a.Earlier[out.ID].Sent:
+	case fresh.Patched == rkeconfig.Patched && a.Revert == nil && a.Earlier[out.ID].Sent:
 		return a.follow(ctx, f, out, cl, cl)
 	case fresh.Action == ActionNone:
 		out.Status, out.Message = StatusUnchanged, "already as wanted: somebody else was faster"
@@ -193,6 +195,9 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	case fresh.Action == ActionBlocked:
 		out.Status, out.Message, out.Next = StatusBlocked, worstOf(fresh), look
 		return out
+	}
+	if err := a.onlyOwn(cl, fresh); err != nil {
+		return out.failed(false, err, a.look(out.ID))
 	}
 	err = a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now())
 	for _, event := range []Event{EventPreImage, EventPut} {
@@ -258,9 +263,9 @@ const seeClusters = "rkepatch clusters"
 // again is the command that tries once more; it looks first at what there is.
 func (a *Applier) again(id string) string {
 	if a.Revert != nil {
-		return "rkepatch rollback " + a.Revert.Run.ID + " " + id
+		return "rkepatch rollback " + a.Revert.Run.ID + " " + id + a.Flags
 	}
-	return "rkepatch apply --resume " + a.Run.ID
+	return "rkepatch apply --resume " + a.Run.ID + " --skip-node-check" + a.Flags
 }
 
 // look is the command that shows what stands in the way.
@@ -279,7 +284,7 @@ func (a *Applier) failed(ctx context.Context, f *follower, out Outcome, before *
 	case a.Revert != nil && out.Stored:
 		next = seeClusters
 	case a.Revert == nil && stored:
-		next = "rkepatch rollback " + a.Run.ID + " " + out.ID
+		next = "rkepatch rollback " + a.Run.ID + " " + out.ID + a.Flags
 	}
 	out = out.failed(stored, err, next)
 	if !stored || !a.RollbackOnFailure || a.Revert != nil || ctx.Err() != nil {
@@ -312,55 +317,11 @@ func (o Outcome) failed(stored bool, err error, next string) Outcome {
 	return o
 }
 
-// fresh reads the cluster anew and plans it again. The error wraps ErrStale
-// when what the plan was computed from has changed.
-func (a *Applier) fresh(ctx context.Context, planned *ClusterPlan) (*rancher.Cluster, *ClusterPlan, error) {
-	cl, err := a.Planner.Rancher.Cluster(ctx, planned.ID)
-	if err != nil {
-		return nil, nil, err
-	}
-	if cl.UUID != planned.UUID {
-		return nil, nil, fmt.Errorf("%w: %s is another cluster now (uuid %s, planned for %s)", ErrStale, cl.ID, cl.UUID, planned.UUID)
-	}
-	fresh := a.judge(cl)
-	if fresh.Action != ActionPatch {
-		return cl, fresh, nil
-	}
-	if fresh.Basis.Sum != planned.Basis.Sum || !slices.Equal(rewritePaths(fresh.Rewrites, false), rewritePaths(planned.Rewrites, false)) {
-		return nil, nil, fmt.Errorf("%w: %s", ErrStale, basisDifference(planned, fresh))
-	}
-	return cl, fresh, nil
-}
-
 func (a *Applier) judge(cl *rancher.Cluster) *ClusterPlan {
 	if a.Revert != nil {
 		return a.Revert.judge(cl)
 	}
 	return a.Planner.judge(cl)
-}
-
-// basisDifference says what is no longer as it was when the plan was made.
-func basisDifference(planned, fresh *ClusterPlan) string {
-	var parts []string
-	for _, was := range planned.Basis.Facts {
-		if !slices.Contains(fresh.Basis.Facts, was) {
-			parts = append(parts, "planned with "+was)
-		}
-	}
-	for _, is := range fresh.Basis.Facts {
-		if !slices.Contains(planned.Basis.Facts, is) {
-			parts = append(parts, "now "+is)
-		}
-	}
-	for _, path := range rewritePaths(fresh.Rewrites, false) {
-		if !slices.Contains(rewritePaths(planned.Rewrites, false), path) {
-			parts = append(parts, "Rancher would now also rewrite "+path)
-		}
-	}
-	if len(parts) == 0 {
-		parts = append(parts, "a masked value differs")
-	}
-	return strings.Join(parts, ", ")
 }
 
 // errUntouched marks a failed PUT after which the cluster was read and found as

@@ -25,13 +25,14 @@ const (
 // subject is one cluster under examination: what Rancher said of it and what
 // was read out of that.
 type subject struct {
-	cluster    *rancher.Cluster
-	doc        rkeconfig.Document
-	docErr     error
-	version    kubelet.Version
-	versionErr error
-	nodes      []*rancher.Node // only those that are not simply active
-	deprecated []string        // Kubernetes versions that Rancher refuses
+	cluster     *rancher.Cluster
+	doc         rkeconfig.Document
+	docErr      error
+	version     kubelet.Version
+	versionErr  error
+	nodes       []*rancher.Node // only those that are not simply active
+	nodesUnseen bool            // the token may not list nodes
+	deprecated  []string        // Kubernetes versions that Rancher refuses
 }
 
 // rule is one row of the table of findings. when gives the message, or "" when
@@ -90,6 +91,8 @@ var clusterRules = []rule{
 		"bring the nodes back or remove them, plan again", nodesNotReady},
 	{"nodes-perhaps-not-ready", Warn, "nodes are not Ready; whether Rancher refuses the update depends on a percentage of nodes",
 		"bring the nodes back or remove them before the change", nodesPerhapsNotReady},
+	{"nodes-unseen", Warn, "the token may not list nodes: whether some are cordoned or not Ready is not known, and the roll-out of workers cannot be followed",
+		"use a token of a cluster owner or an administrator", nodesUnseen},
 	{"nodes-cordoned", Warn, "the roll-out uncordons every node at its end, also those cordoned on purpose",
 		"note the nodes down and cordon them again afterwards", nodesCordoned},
 	{"cloud-provider-aws-refused", Block, "RKE refuses cloud provider aws from 1.27 on: the reconcile would fail",
@@ -109,21 +112,65 @@ func Catalogue() []Finding {
 	for _, r := range slices.Concat(identityRules, clusterRules) {
 		out = append(out, Finding{Code: r.code, Severity: r.severity, Message: r.meaning, Todo: r.todo})
 	}
-	out = append(out, rewritesFinding, pinsFinding)
+	out = append(out, rewritesFinding, pinsFinding, dropsPlugin, dropsPluginFatal, switchesDocker, checksBucket)
 	for _, k := range rkeconfig.Findings {
 		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning, Todo: mergeTodos[k.Code]})
 	}
 	g := WithProviderRules(ProviderPatch(kubelet.DefaultBinDir, kubelet.DefaultProviderConfig)).Groups[0]
-	return append(append(out, g.Half, g.Taken), fromKubelet(kubelet.Catalogue())...)
+	return append(append(out, g.Half, g.Incomplete, g.Taken, g.Unmounted), fromKubelet(kubelet.Catalogue())...)
 }
 
 var (
 	rewritesFinding = Finding{Code: "rancher-rewrites", Severity: Info,
 		Message: "Rancher changes more by itself on any update of this cluster", Todo: "read it in the diff"}
+	dropsPlugin = Finding{Code: "ecr-plugin-dropped", Severity: Warn,
+		Message: "Rancher removes an ecr_credential_plugin without keys on any update: RKE's own pulls from that registry lose its login",
+		Todo:    "when RKE pulls system images from there, give the registry keys or a user first"}
+	dropsPluginFatal = Finding{Code: "ecr-plugin-crash", Severity: Block,
+		Message: "Rancher would remove an ecr_credential_plugin while its secret exists, which crashes every later reconcile of this cluster",
+		Todo:    "give the plugin its access key id again in the Rancher UI first"}
+	switchesDocker = Finding{Code: "cri-dockerd-switched", Severity: Warn,
+		Message: "Rancher turns enable_cri_dockerd on with any update of this cluster",
+		Todo:    "when that is not wanted, set the annotation io.cattle.cluster.cridockerd.enable to false first"}
+	checksBucket = Finding{Code: "s3-checked", Severity: Block,
+		Message: "Rancher would trim the S3 backup config, take it for changed, and check the bucket without its key: it answers 500",
+		Todo:    "remove the white space around the values of s3_backup_config in the Rancher UI first"}
 	pinsFinding = Finding{Code: "rancher-pinned", Severity: Info,
 		Message: "Rancher would change a setting by itself; the update writes today's value down so that it stays",
-		Todo:    "read it in the diff"}
+		Todo:    "nothing: absent and written down count as equal, so the diff does not show it"}
 )
+
+// dangerousRewrites picks those of Rancher's own changes that need more than a
+// look at the diff.
+func dangerousRewrites(cl *rancher.Cluster, rewrites []rancher.Rewrite) []Finding {
+	var out []Finding
+	for _, r := range rewrites {
+		f := Finding{}
+		switch {
+		case r.Pinned:
+		case strings.HasSuffix(r.Path, ".ecrCredentialPlugin") && cl.ClusterSecrets["privateRegistryECRSecret"] != "":
+			f = dropsPluginFatal
+		case strings.HasSuffix(r.Path, ".ecrCredentialPlugin"):
+			f = dropsPlugin
+		case r.Path == "enableCriDockerd":
+			f = switchesDocker
+		case strings.Contains(r.Path, ".s3BackupConfig"):
+			f = checksBucket
+		}
+		if f.Code != "" && !slices.ContainsFunc(out, func(o Finding) bool { return o.Code == f.Code }) {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// hindersOnly are the blocks that say why a cluster cannot be changed, not that
+// something is wrong with it.
+var hindersOnly = map[string]bool{
+	"no-update-permission": true, "name-refused": true, "template-cluster": true, "template-revision-empty": true,
+	"secrets-not-migrated": true, "transient-flags": true, "deprecated-version": true, "version-not-understood": true,
+	"cloud-provider-aws-refused": true,
+}
 
 // mergeTodos says in general what rkeconfig's findings say with names and
 // values.
@@ -137,6 +184,7 @@ var mergeTodos = map[string]string{
 	"bind-not-needed":     "nothing",
 	"bind-not-understood": "correct or remove it in the cluster's extra_binds, or in the patch",
 	"bind-prefix":         "on Flatcar, CoreOS and RancherOS put the files there, or use a directory under /var/lib/rancher, which never moves",
+	"bind-shadows":        "use a directory of its own such as /opt/aws/bin, or one under /var/lib/rancher",
 	"changed-since":       "settle it by hand in the Rancher UI",
 	"not-understood":      "correct the value in the cluster's config first",
 	"windows-inherits":    "give the cluster win_extra_args and win_extra_binds of their own first",
@@ -262,6 +310,9 @@ func unreachable(s *subject) string {
 // is not active and was not explained by them is not a pass.
 func stateNotUnderstood(s *subject) string {
 	if s.cluster.State == "active" {
+		if s.cluster.HasAppliedConfig && s.cluster.Conditions.Status("Updated") == "" {
+			return "the cluster lacks the condition Updated, which tells whether it is settled"
+		}
 		return ""
 	}
 	for _, explain := range []func(*subject) string{notProvisioned, lastUpdateFailed, alreadyUpdating, unreachable} {
@@ -321,6 +372,13 @@ func deprecatedVersion(s *subject) string {
 	return ""
 }
 
+func nodesUnseen(s *subject) string {
+	if !s.nodesUnseen {
+		return ""
+	}
+	return "Rancher refuses to list nodes to this token: whether nodes are cordoned or not Ready is not known"
+}
+
 func nodesCordoned(s *subject) string {
 	var names []string
 	for _, n := range s.nodes {
@@ -340,8 +398,8 @@ func cloudProviderAWS(s *subject) string {
 	switch {
 	case name == "aws":
 		return "cloud_provider is aws, which RKE refuses from Kubernetes 1.27 on"
-	case leftover != nil && name == "external-aws":
-		return "cloud_provider is external-aws but an awsCloudProvider object is left over: RKE takes that for aws, which it refuses from Kubernetes 1.27 on"
+	case leftover != nil:
+		return fmt.Sprintf("cloud_provider is %q but an awsCloudProvider object is left over: RKE takes that for aws, which it refuses from Kubernetes 1.27 on", name)
 	}
 	return ""
 }

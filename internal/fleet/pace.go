@@ -77,6 +77,8 @@ type Pace struct {
 	NotAfter time.Time
 	// Between is called between two waves; an error ends the run there.
 	Between func(ctx context.Context, done, of int) error
+
+	look func() error // reads anew what all clusters share, ahead of every wave but the first
 }
 
 // Sizes gives the sizes of the waves that n clusters go in.
@@ -129,6 +131,13 @@ func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i i
 			if err := p.Between(ctx, w, len(sizes)); err != nil {
 				mu.Lock()
 				stopped = "not started: the run was ended between two waves"
+				mu.Unlock()
+			}
+		}
+		if w > 0 && stop() == "" && p.look != nil {
+			if err := p.look(); err != nil {
+				mu.Lock()
+				stopped = "not started: " + err.Error()
 				mu.Unlock()
 			}
 		}

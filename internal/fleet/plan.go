@@ -8,6 +8,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 
 	"rkepatch/internal/kubelet"
 	"rkepatch/rancher"
@@ -86,8 +87,9 @@ type Planner struct {
 	// Visible is, once Plan has ended, how many RKE1 clusters the token can see.
 	Visible int
 
-	unhealthy  map[string][]*rancher.Node // by cluster id
-	deprecated []string
+	unhealthy   map[string][]*rancher.Node // by cluster id
+	nodesUnseen bool                       // the token may not list nodes
+	deprecated  []string
 }
 
 // Plan yields the plan of every selected cluster, in the order of their names,
@@ -148,15 +150,8 @@ func (p *Planner) plan(ctx context.Context, sel Selection, yield func(*ClusterPl
 
 // Prepare reads what all clusters share. Plan does so by itself.
 func (p *Planner) Prepare(ctx context.Context) error {
-	p.unhealthy = map[string][]*rancher.Node{}
-	for n, err := range p.Rancher.Nodes(ctx, rancher.NodeQuery{NotActive: true}) {
-		if errors.Is(err, rancher.ErrForbidden) {
-			break // the token may not see nodes; following will say so
-		}
-		if err != nil {
-			return err
-		}
-		p.unhealthy[n.ClusterID] = append(p.unhealthy[n.ClusterID], n)
+	if err := p.seeNodes(ctx); err != nil {
+		return err
 	}
 	deprecated, err := p.Rancher.Setting(ctx, "k8s-versions-deprecated")
 	if err != nil && !errors.Is(err, rancher.ErrNotFound) && !errors.Is(err, rancher.ErrForbidden) {
@@ -170,6 +165,22 @@ func (p *Planner) Prepare(ctx context.Context) error {
 	}
 	maps.DeleteFunc(versions, func(_ string, on bool) bool { return !on })
 	p.deprecated = slices.Sorted(maps.Keys(versions))
+	return nil
+}
+
+// seeNodes reads the nodes that are not simply active.
+func (p *Planner) seeNodes(ctx context.Context) error {
+	p.unhealthy, p.nodesUnseen = map[string][]*rancher.Node{}, false
+	for n, err := range p.Rancher.Nodes(ctx, rancher.NodeQuery{NotActive: true}) {
+		if errors.Is(err, rancher.ErrForbidden) {
+			p.nodesUnseen = true
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		p.unhealthy[n.ClusterID] = append(p.unhealthy[n.ClusterID], n)
+	}
 	return nil
 }
 
@@ -202,7 +213,7 @@ func newClusterPlan(cl *rancher.Cluster, doc rkeconfig.Document) *ClusterPlan {
 
 func (p *Planner) judgeDocument(cl *rancher.Cluster, doc rkeconfig.Document, docErr error) *ClusterPlan {
 	out := newClusterPlan(cl, doc)
-	s := &subject{cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], deprecated: p.deprecated}
+	s := &subject{cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], nodesUnseen: p.nodesUnseen, deprecated: p.deprecated}
 	if out.Findings = apply(identityRules, s, true); len(out.Findings) > 0 {
 		return out
 	}
@@ -212,20 +223,57 @@ func (p *Planner) judgeDocument(cl *rancher.Cluster, doc rkeconfig.Document, doc
 	out.Patched = merged.State
 	out.Findings = append(apply(clusterRules, s, false), merged.Findings...)
 	if s.versionErr == nil && setsProvider(p.Patch) {
-		args := doc.ExtraArgs()
+		today := doc.ExtraArgs()
 		out.Findings = append(out.Findings, fromKubelet(kubelet.Judge(s.version, kubelet.Flags{
-			Args: args, API: p.API, Providers: args[kubelet.FlagProviderConfig] != "" && args[kubelet.FlagProviderBinDir] != "",
+			Args: kubeletArgs(merged.Document), API: p.API,
+			Providers: today[kubelet.FlagProviderConfig] != "" && today[kubelet.FlagProviderBinDir] != "",
 		}))...)
 	}
 
 	switch {
 	case merged.State == rkeconfig.Patched:
-		out.Action = ActionNone
+		if out.Action = ActionNone; unsettled(out.Findings) {
+			out.Action = ActionBlocked
+		}
 	case !blocked(out.Findings):
 		out.Basis = p.Patch.Basis(doc)
 		out.fill(cl, doc, merged.Document, merged.Changes, p.WideDiffs)
 	}
 	return out
+}
+
+// kubeletArgs are the arguments that the kubelets get, by the flags' real names:
+// the kubelet itself takes _ for - in them, and an argument may stand in
+// extra_args_array.
+func kubeletArgs(doc rkeconfig.Document) map[string]string {
+	args := map[string]string{}
+	add := func(name, value string) {
+		name = strings.ReplaceAll(strings.ToLower(strings.Trim(name, "- ")), "_", "-")
+		if had := args[name]; had != "" {
+			value = had + "," + value
+		}
+		args[name] = value
+	}
+	extra := doc.ExtraArgs()
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		add(name, extra[name])
+	}
+	array, _ := doc.Lookup("services", "kubelet", "extraArgsArray")
+	lists, _ := array.(map[string]any)
+	for _, name := range slices.Sorted(maps.Keys(lists)) {
+		values, _ := lists[name].([]any)
+		for _, v := range values {
+			add(name, fmt.Sprint(v))
+		}
+	}
+	return args
+}
+
+// unsettled reports whether a cluster whose stored config is as wanted is not
+// well all the same: its roll-out goes on, failed, or cannot have worked. What
+// only hinders a change does not count, there is none to make.
+func unsettled(findings []Finding) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Block && !hindersOnly[f.Code] })
 }
 
 func (p *Planner) mergeOptions(cl *rancher.Cluster) rkeconfig.MergeOptions {
@@ -267,6 +315,10 @@ func (out *ClusterPlan) fill(cl *rancher.Cluster, doc, wanted rkeconfig.Document
 			k.finding.Message += ": " + enumerate(paths)
 			out.Findings = append(out.Findings, k.finding)
 		}
+	}
+	out.Findings = append(out.Findings, dangerousRewrites(cl, rewrites)...)
+	if blocked(out.Findings) {
+		return
 	}
 	out.Action = ActionPatch
 	out.Changes = rkeconfig.MaskChanges(changes)

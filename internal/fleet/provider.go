@@ -26,8 +26,8 @@ func ProviderPatch(binDir, configFile string) rkeconfig.Patch {
 }
 
 // WithProviderRules tells a patch that sets the provider's flags what is
-// special about them: they only work together, and another value means that
-// another provider is in use.
+// special about them: they only work together, another value means that another
+// provider is in use, and the kubelet opens both paths.
 func WithProviderRules(p rkeconfig.Patch) rkeconfig.Patch {
 	if !setsProvider(p) {
 		return p
@@ -39,10 +39,21 @@ func WithProviderRules(p rkeconfig.Patch) rkeconfig.Patch {
 			Message: "only one of the two provider flags is set: a kubelet that is started like that exits at once",
 			Todo:    "find out who set it; the patch adds the other one",
 		},
+		Incomplete: Finding{
+			Code: "provider-incomplete", Severity: Block,
+			Message: "the patch would leave only one of the two provider flags set: a kubelet that is started like that exits at once",
+			Todo:    "set both in the patch",
+		},
 		Taken: Finding{
 			Code: "provider-already-configured", Severity: Block,
 			Message: "the kubelets already use another credential provider config; the kubelet takes only one file",
 			Todo:    "add the ECR provider to the providers list of that file on every node, or name the flag in --replace-arg to give the other one up",
+		},
+		Paths: []string{kubelet.FlagProviderConfig, kubelet.FlagProviderBinDir},
+		Unmounted: Finding{
+			Code: "provider-not-mounted", Severity: Block,
+			Message: "nothing mounts a path of the provider flags into the kubelet's container: a kubelet that is started like that exits at once",
+			Todo:    "add a bind for the directory to the patch, or use one under /var/lib/rancher, which every kubelet sees",
 		},
 	}}
 	return p

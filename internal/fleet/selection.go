@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -45,15 +46,21 @@ type selector struct {
 	labels  labels.Selector
 	bounds  []bound
 	matched map[string][]string // literal or glob -> ids
+
+	excluded map[string]bool // what of Exclude matched a cluster
 }
 
 // compile checks s. Errors wrap ErrSelection.
 func (s Selection) compile() (*selector, error) {
-	c := &selector{Selection: s, matched: map[string][]string{}, labels: labels.Everything()}
+	s.Names = slices.Compact(slices.Sorted(slices.Values(s.Names)))
+	c := &selector{Selection: s, matched: map[string][]string{}, excluded: map[string]bool{}, labels: labels.Everything()}
 	if s.All && len(s.Names) > 0 {
 		return nil, fmt.Errorf("%w: --all and the name %q contradict each other; give one of them", ErrSelection, s.Names[0])
 	}
 	for _, n := range slices.Concat(s.Names, s.Exclude) {
+		if strings.Contains(n, ",") {
+			return nil, fmt.Errorf("%w: %q holds a comma; give each name by itself, --exclude once for each", ErrSelection, n)
+		}
 		if _, err := path.Match(n, ""); err != nil || n == "" {
 			return nil, fmt.Errorf("%w: %q is not a name, an id or a glob such as 'prod-*'", ErrSelection, n)
 		}
@@ -88,7 +95,8 @@ func (c *selector) match(cl *rancher.Cluster, kubernetesVersion string) bool {
 	}
 	for _, n := range c.Exclude {
 		if nameMatches(n, cl) {
-			return false
+			c.excluded[n] = true
+			named = false
 		}
 	}
 	return named && c.labels.Matches(labels.Set(cl.Labels)) && c.inBounds(kubernetesVersion)
@@ -97,6 +105,11 @@ func (c *selector) match(cl *rancher.Cluster, kubernetesVersion string) bool {
 // verdict is to be asked once all clusters were seen: the names that matched
 // none, and an error when a plain name means two clusters.
 func (c *selector) verdict() (unmatched []string, err error) {
+	for _, n := range c.Exclude {
+		if !c.excluded[n] {
+			return nil, fmt.Errorf("%w: --exclude %q leaves nothing out: no cluster has that name or id", ErrSelection, n)
+		}
+	}
 	for _, n := range c.Names {
 		ids := c.matched[n]
 		switch {
@@ -126,6 +139,10 @@ type bound struct {
 	want *version.Version
 }
 
+// versionText is what may stand behind an operator: ParseGeneric would pass over
+// anything behind the digits.
+var versionText = regexp.MustCompile(`^v?\d+(\.\d+){0,2}(-rancher\d+-\d+)?$`)
+
 func parseBound(s string) (bound, error) {
 	s = strings.TrimSpace(s)
 	digits := strings.TrimLeft(s, "<>=!")
@@ -134,7 +151,7 @@ func parseBound(s string) (bound, error) {
 		op = "="
 	}
 	v, err := version.ParseGeneric(strings.TrimSpace(digits))
-	if err != nil || !slices.Contains([]string{"<", "<=", "=", "==", "!=", ">=", ">"}, op) {
+	if err != nil || !versionText.MatchString(strings.TrimSpace(digits)) || !slices.Contains([]string{"<", "<=", "=", "==", "!=", ">=", ">"}, op) {
 		return bound{}, fmt.Errorf("%w: --kubernetes-version %q is not a bound such as '<1.27' or '>=1.24'", ErrSelection, s)
 	}
 	return bound{op, v}, nil

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,10 +79,23 @@ func TestSelectionRefuses(t *testing.T) {
 		"a version with words": {KubernetesVersion: "older"},
 		"an unknown operator":  {KubernetesVersion: "<>1.27"},
 		"half a bound":         {KubernetesVersion: ">=1.24,"},
+		"two without a comma":  {KubernetesVersion: ">= 1.26 <1.27"},
+		"words behind it":      {KubernetesVersion: "<1.27rc"},
+		"names with a comma":   {All: true, Exclude: []string{"a,b"}},
 	} {
 		if _, err := sel.compile(); !errors.Is(err, ErrSelection) {
 			t.Errorf("%s: %v, want ErrSelection", name, err)
 		}
+	}
+	s, err := Selection{All: true, Exclude: []string{"prod-uee"}}.compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cl := range herd {
+		s.match(cl, versions[cl.ID])
+	}
+	if _, err := s.verdict(); !errors.Is(err, ErrSelection) || !strings.Contains(err.Error(), "prod-uee") {
+		t.Errorf("an --exclude that leaves nothing out: %v", err)
 	}
 	if !(Selection{Exclude: []string{"x"}}).Empty() {
 		t.Error("excluding alone selects something")

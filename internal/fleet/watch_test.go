@@ -141,6 +141,8 @@ func TestWatchWorkers(t *testing.T) {
 		{"a control plane node is not Ready", done, []*rancher.Node{{ID: "c-aaaaa:m-1", Name: "cp-1", ControlPlane: true}, worker(2, 2, "True", flag)}, false, "cp-1 "},
 		{"all rolled, cluster disconnected", sight{applied: newKubelet, nodeVersion: 2, conditions: map[string]string{"Ready": "False"}}, []*rancher.Node{control, worker(2, 2, "True", flag)}, false, "the cluster to be Ready"},
 		{"nodes hidden from the token", done, nil, false, "does not show"},
+		{"an older plan that never had to change, nothing under way", sight{applied: newKubelet, state: "active", nodeVersion: 3}, []*rancher.Node{control, worker(2, 2, "True", flag)}, true, "1/1 workers rolled"},
+		{"an older plan, roll-out under way", sight{applied: newKubelet, nodeVersion: 3, conditions: map[string]string{"Upgraded": "Unknown"}}, []*rancher.Node{control, worker(2, 2, "True", flag)}, false, "worker-7 (rolling)"},
 		{"all rolled", done, []*rancher.Node{control, worker(2, 2, "True", flag)}, true, "1/1 workers rolled"},
 		{"a Windows worker has flags of its own", done, []*rancher.Node{control, {Name: "win", Worker: true, OS: "windows", PlanVersion: 2, AppliedNodeVersion: 2, Ready: rancher.Condition{Status: "True"}}}, true, "1/1"},
 		{"no separate workers", done, []*rancher.Node{{Name: "all", ControlPlane: true, Etcd: true, Worker: true, Ready: rancher.Condition{Status: "True"}}}, true, "no separate workers"},

@@ -159,7 +159,11 @@ func (w *watch) unrolled(cl *rancher.Cluster, n *rancher.Node) delay {
 	case !worker:
 	case !planned:
 		d.why = inQueue
-	case n.AppliedNodeVersion != n.PlanVersion || n.PlanVersion != cl.NodeVersion:
+	case n.AppliedNodeVersion != n.PlanVersion:
+		d.why = "rolling"
+	case n.PlanVersion != cl.NodeVersion && cl.Conditions.Status("Upgraded") == "Unknown":
+		// Without a roll-out under way, an older plan is one that never had to change: the way back was
+		// faster than the roll-out.
 		d.why = "rolling"
 	}
 	return d
