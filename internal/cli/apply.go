@@ -142,6 +142,23 @@ type job struct {
 	revert   *fleet.Reverter
 }
 
+// pending is how many clusters are still to be changed: a run that is resumed
+// leaves those alone that it is done with.
+func (j *job) pending() int {
+	n := 0
+	for _, p := range j.plans {
+		done := false
+		if j.kind == "apply" && j.earlier != nil {
+			earlier := j.earlier.Clusters[p.ID]
+			done = earlier.Settled() || earlier.RolledBack != ""
+		}
+		if p.Action == fleet.ActionPatch && !done {
+			n++
+		}
+	}
+	return n
+}
+
 // source fills in the plans: from a plan file, a run to resume, or Rancher.
 func (a *app) source(c *cli.Context, j *job, dir string) error {
 	name := c.String(flagPlan)
@@ -200,7 +217,7 @@ func (a *app) sourceFile(c *cli.Context, j *job, name string) error {
 
 // carryOut asks, makes the run, applies and reports.
 func (a *app) carryOut(c *cli.Context, j *job, dir string) error {
-	if j.totals.Patch > 0 {
+	if j.pending() > 0 {
 		if err := a.announce(c, j); err != nil {
 			return err
 		}
@@ -241,11 +258,11 @@ func (a *app) carryOut(c *cli.Context, j *job, dir string) error {
 // announce says how the clusters will be gone through, and stops a run that
 // would change too much at once.
 func (a *app) announce(c *cli.Context, j *job) error {
-	sizes := j.pace.Sizes(j.totals.Patch)
+	sizes := j.pace.Sizes(j.pending())
 	if len(sizes) > 1 {
-		fmt.Fprintf(a.streams.Err, "rkepatch: %d waves of %s clusters (percentages of %d, rounded up)\n", len(sizes), join(sizes), j.totals.Patch)
+		fmt.Fprintf(a.streams.Err, "rkepatch: %d waves of %s clusters (percentages of %d, rounded up)\n", len(sizes), join(sizes), j.pending())
 	}
-	if why := j.pace.TooLarge(j.totals.Patch, j.visible); why != "" && !c.Bool(flagLargeWave) {
+	if why := j.pace.TooLarge(j.pending(), j.visible); why != "" && !c.Bool(flagLargeWave) {
 		return usagef("use --"+flagWaves+" 1,10%,100% or fewer clusters, or allow it with --"+flagLargeWave, "%s", why)
 	}
 	return nil
@@ -262,7 +279,7 @@ func join(ns []int) string {
 // writes reports whether the job writes into the state directory: it changes
 // clusters, or finds that what it was to take back is back already.
 func (j *job) writes() bool {
-	return j.totals.Patch > 0 || j.revert != nil && j.totals.Blocked < len(j.plans)
+	return j.pending() > 0 || j.kind == "apply" && j.earlier != nil || j.revert != nil && j.totals.Blocked < len(j.plans)
 }
 
 // begin makes the run's place, or goes on in that of the run to be resumed. An
@@ -375,7 +392,7 @@ func (a *app) confirm(c *cli.Context, j *job) error {
 	if j.revert != nil {
 		what = "Roll back"
 	}
-	fmt.Fprintf(a.streams.Err, "\n%s %d cluster(s)? Their kubelets restart, node by node. Only \"yes\" is taken for an answer: ", what, j.totals.Patch)
+	fmt.Fprintf(a.streams.Err, "\n%s %d cluster(s)? Their kubelets restart, node by node. Only \"yes\" is taken for an answer: ", what, j.pending())
 	answer, err := a.readLine(c.Context)
 	if err != nil {
 		return err

@@ -14,7 +14,7 @@ func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
 	if j.run != nil {
 		a.logs.run.Store(&j.run.ID)
 	}
-	progress := report.NewProgress(a.streams.Err, a.live(), j.totals.Patch, a.clock.Now)
+	progress := report.NewProgress(a.streams.Err, a.live(), j.pending(), a.clock.Now)
 	defer progress.Close()
 	a.aside = progress.Aside
 	applier := fleet.Applier{

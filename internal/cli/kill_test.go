@@ -176,6 +176,9 @@ func (a *accident) journalSize() (n int64) {
 	return n
 }
 
+// inProcess: urfave/cli v2 keeps its --help flag in a global variable and writes to it while it parses.
+var inProcess sync.Mutex
+
 // does runs rkepatch undisturbed and wants it to succeed.
 func (a *accident) does(args ...string) string {
 	a.t.Helper()
@@ -183,7 +186,10 @@ func (a *accident) does(args ...string) string {
 	var out, errs bytes.Buffer
 	env := map[string]string{"RANCHER_URL": a.url, "RANCHER_TOKEN_KEY": token, "XDG_STATE_HOME": a.state}
 	s := Streams{In: strings.NewReader(""), Out: &out, Err: &errs, Getenv: func(k string) string { return env[k] }}
-	if code := run(context.Background(), s, append([]string{"rkepatch"}, args...), Build{Version: "v0.0.0-test"}, fleet.SystemClock()); code != ExitOK {
+	inProcess.Lock()
+	code := run(context.Background(), s, append([]string{"rkepatch"}, args...), Build{Version: "v0.0.0-test"}, fleet.SystemClock())
+	inProcess.Unlock()
+	if code != ExitOK {
 		a.t.Fatalf("rkepatch %s: code %d\n%s%s", strings.Join(args, " "), code, out.String(), errs.String())
 	}
 	return out.String() + errs.String()
