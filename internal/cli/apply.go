@@ -71,6 +71,22 @@ func (a *app) apply(c *cli.Context) error {
 	if !c.Bool(flagSkipNodeCheck) {
 		return usagef(nodeCheckHint, "this version cannot look at the nodes itself: a kubelet that is told of a provider that is missing, not executable or misconfigured does not start, on every node, which takes the whole cluster down")
 	}
+	if err := checkReport(c); err != nil {
+		return err
+	}
+	if id := c.String(flagResume); id != "" {
+		dir, err := a.stateDir(c)
+		if err != nil {
+			return err
+		}
+		record, err := fleet.LoadRun(dir, id)
+		if err != nil {
+			return err
+		}
+		if err := keepPace(c, record.Head.Flags); err != nil {
+			return err
+		}
+	}
 	pace, err := readPace(c, a.clock.Now())
 	if err != nil {
 		return err
@@ -107,6 +123,8 @@ func checkSource(c *cli.Context) error {
 		return usagef("give one of them", "--%s and --%s contradict each other", flagPlan, flagResume)
 	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && !sel.Empty():
 		return usagef("drop the names and selecting flags", "--%s and --%s say themselves which clusters are meant", flagPlan, flagResume)
+	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && anySet(c, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI, flagReplaceArg):
+		return usagef("drop them, or plan anew", "--%s and --%s say themselves what is changed", flagPlan, flagResume)
 	case c.IsSet(flagChecksum) && !c.IsSet(flagPlan):
 		return usagef("give --plan FILE, too", "--%s belongs to --%s", flagChecksum, flagPlan)
 	case c.IsSet(flagPlan) || c.IsSet(flagResume):
@@ -135,6 +153,7 @@ type job struct {
 	totals  report.Totals
 	visible int
 
+	checksum string // of the plan file
 	planFile []byte // as it was reviewed; nil when the plans are fresh
 	run      *fleet.Run
 	earlier  *fleet.Record // run that is resumed or rolled back
@@ -205,7 +224,7 @@ func (a *app) sourceFile(c *cli.Context, j *job, name string) error {
 	if err := j.session.planner.Prepare(c.Context); err != nil {
 		return err
 	}
-	j.plans, j.visible = file.Plans, file.Visible
+	j.plans, j.visible, j.checksum = file.Plans, file.Visible, file.Checksum
 	text := a.reviewText(j.session)
 	for _, p := range j.plans {
 		j.totals.Add(p)
@@ -262,7 +281,11 @@ func (a *app) announce(c *cli.Context, j *job) error {
 	if len(sizes) > 1 {
 		fmt.Fprintf(a.streams.Err, "rkepatch: %d waves of %s clusters (percentages of %d, rounded up)\n", len(sizes), join(sizes), j.pending())
 	}
-	if why := j.pace.TooLarge(j.pending(), j.visible); why != "" && !c.Bool(flagLargeWave) {
+	if !j.pace.NotAfter.IsZero() {
+		fmt.Fprintf(a.streams.Err, "rkepatch: no cluster is started after %s\n", j.pace.NotAfter.Format(time.DateTime))
+	}
+	// A rollback goes where its run went.
+	if why := j.pace.TooLarge(j.pending(), j.visible); why != "" && !c.Bool(flagLargeWave) && j.revert == nil {
 		return usagef("use --"+flagWaves+" 1,10%,100% or fewer clusters, or allow it with --"+flagLargeWave, "%s", why)
 	}
 	return nil
@@ -279,7 +302,7 @@ func join(ns []int) string {
 // writes reports whether the job writes into the state directory: it changes
 // clusters, or finds that what it was to take back is back already.
 func (j *job) writes() bool {
-	return j.pending() > 0 || j.kind == "apply" && j.earlier != nil || j.revert != nil && j.totals.Blocked < len(j.plans)
+	return j.pending() > 0 || j.kind == "apply" && (j.earlier != nil || j.planFile != nil) || j.revert != nil && j.totals.Blocked < len(j.plans)
 }
 
 // begin makes the run's place, or goes on in that of the run to be resumed. An
@@ -289,6 +312,15 @@ func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
 	switch {
 	case j.revert != nil:
 		of = j.earlier.ID
+		// Under the lock: somebody may have rolled it back while the question stood.
+		if j.earlier, err = fleet.LoadRun(dir, of); err != nil {
+			return err
+		}
+		for _, p := range j.plans {
+			if by := j.earlier.Clusters[p.ID].RolledBack; by != "" {
+				return fmt.Errorf("%s was rolled back by run %s meanwhile; nothing was changed, call rollback again for the others", p.Name, by)
+			}
+		}
 		if j.revert.Run, err = j.earlier.Open(); err != nil {
 			return err
 		}
@@ -312,7 +344,7 @@ func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
 	}
 	return j.run.Begin(fleet.Head{
 		Kind: j.kind, Of: of, Server: j.session.head.Server, Program: a.version,
-		Clusters: len(j.plans), SkipNodeCheck: c.Bool(flagSkipNodeCheck),
+		Clusters: len(j.plans), SkipNodeCheck: c.Bool(flagSkipNodeCheck), PlanChecksum: j.checksum, Flags: paceOf(c),
 	}, j.planFile)
 }
 
@@ -328,7 +360,7 @@ func (a *app) writePlanFile(j *job) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if _, err := w.Close(j.visible); err != nil {
+	if j.checksum, err = w.Close(j.visible); err != nil {
 		return nil, err
 	}
 	defer os.Remove(name)

@@ -24,9 +24,12 @@ type app struct {
 	streams Streams
 	version string
 	clock   fleet.Clock
-	in      *bufio.Reader // of streams.In, once something was read
-	logs    *logs
-	aside   func(func()) // speaks with the person while there are live lines
+	// terminal is streams.Err as it came: live lines need to know the terminal
+	// behind it.
+	terminal io.Writer
+	in       *bufio.Reader // of streams.In, once something was read
+	logs     *logs
+	aside    func(func()) // speaks with the person while there are live lines
 }
 
 // Run carries out one call of the program and gives its exit code. It returns
@@ -38,7 +41,9 @@ func Run(ctx context.Context, s Streams, args []string, b Build) int {
 func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clock) int {
 	out := &outWriter{w: s.Out}
 	s.Out = out
-	a := &app{streams: s, version: b.Version, clock: clock, logs: noLogs(), aside: func(f func()) { f() }}
+	terminal := s.Err
+	s.Err = &sharedWriter{w: s.Err}
+	a := &app{streams: s, terminal: terminal, version: b.Version, clock: clock, logs: noLogs(), aside: func(f func()) { f() }}
 	err := a.command().RunContext(ctx, args)
 	if failed := out.failure(); failed != nil && (err == nil || errors.Is(err, exitError(ExitChanges))) {
 		err = failed

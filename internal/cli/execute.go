@@ -14,13 +14,17 @@ func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
 	if j.run != nil {
 		a.logs.run.Store(&j.run.ID)
 	}
-	progress := report.NewProgress(a.streams.Err, a.live(), j.pending(), a.clock.Now)
+	w := a.streams.Err
+	if a.live() {
+		w = a.terminal
+	}
+	progress := report.NewProgress(w, a.live(), j.pending(), a.clock.Now)
 	defer progress.Close()
 	a.aside = progress.Aside
 	applier := fleet.Applier{
 		Planner: j.session.planner, Run: j.run, Clock: a.clock, Pace: j.pace, Revert: j.revert, Earlier: j.resumed,
 		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
-		RollbackOnFailure: c.Bool(flagRollback), Flags: stateFlag(c),
+		RollbackOnFailure: c.Bool(flagRollback), Flags: stateFlag(c), Recheck: c.IsSet(flagPlan) || c.IsSet(flagResume),
 		Say: func(id, name, text string) {
 			a.logs.step(id, name, text)
 			progress.Say(id, name, text)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"syscall"
 )
 
@@ -34,6 +35,19 @@ func (o *outWriter) failure() error {
 		return exitError(ExitError)
 	}
 	return fmt.Errorf("writing the result: %w", o.err)
+}
+
+// sharedWriter is standard error, which requests and steps are told on from
+// several goroutines.
+type sharedWriter struct {
+	mu sync.Mutex
+	w  io.Writer
+}
+
+func (s *sharedWriter) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.w.Write(p)
 }
 
 // written gives what went wrong with standard output so far.

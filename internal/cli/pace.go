@@ -36,6 +36,38 @@ func paceFlags() []cli.Flag {
 	}
 }
 
+// keptFlags are those that a resumed run takes over unless they are given anew.
+// --not-after is not: it names a time of the day.
+var keptFlags = []string{flagParallel, flagWaves, flagPause, flagMaxFailures, flagOrder, flagLargeWave, flagRollback, flagTimeout}
+
+// paceOf gives the kept flags that were given.
+func paceOf(c *cli.Context) map[string]string {
+	kept := map[string]string{}
+	for _, name := range keptFlags {
+		if c.IsSet(name) {
+			kept[name] = fmt.Sprint(c.Value(name))
+		}
+	}
+	return kept
+}
+
+// keepPace sets what the run to be resumed was begun with and what was not
+// given anew.
+func keepPace(c *cli.Context, flags map[string]string) error {
+	for _, name := range keptFlags {
+		if value, ok := flags[name]; ok && !c.IsSet(name) {
+			if err := c.Set(name, value); err != nil {
+				return fmt.Errorf("taking over --%s of the run: %w", name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func anySet(c *cli.Context, names ...string) bool {
+	return slices.ContainsFunc(names, c.IsSet)
+}
+
 // readPace reads how a run spreads over its clusters. The question between two
 // waves is added by the caller, who has the terminal.
 func readPace(c *cli.Context, now time.Time) (fleet.Pace, error) {

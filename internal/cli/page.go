@@ -26,17 +26,32 @@ type pageFile struct {
 	tmp  *os.File
 }
 
+// checkReport finds out ahead of a run whether its page can be written.
+func checkReport(c *cli.Context) error {
+	name := c.String(flagReport)
+	if name == "" {
+		return nil
+	}
+	if _, err := report.FormatOf(name); err != nil {
+		return usagef("name it .html, .md or .json", "--%s: %s", flagReport, err)
+	}
+	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
+		return usagef("make the directory first", "--%s %s: there is no such directory", flagReport, name)
+	}
+	return checkTarget(flagReport, name)
+}
+
 // newPage begins the page that --report asks for, nil when it does not.
 func (a *app) newPage(c *cli.Context, d report.PageData) (*pageFile, error) {
 	name := c.String(flagReport)
 	if name == "" {
 		return nil, nil
 	}
+	if err := checkReport(c); err != nil {
+		return nil, err
+	}
 	format, err := report.FormatOf(name)
 	if err != nil {
-		return nil, usagef("name it .html, .md or .json", "--%s: %s", flagReport, err)
-	}
-	if err := checkTarget(flagReport, name); err != nil {
 		return nil, err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")

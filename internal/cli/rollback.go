@@ -25,6 +25,9 @@ func (a *app) rollback(c *cli.Context) error {
 	if !c.Args().Present() {
 		return usagef("rkepatch runs lists them", "no run given")
 	}
+	if err := checkReport(c); err != nil {
+		return err
+	}
 	pace, err := readPace(c, a.clock.Now())
 	if err != nil {
 		return err

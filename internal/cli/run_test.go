@@ -37,6 +37,8 @@ func (p *person) types(ctx context.Context, answer io.Reader, args ...string) in
 	p.err.Reset()
 	env := map[string]string{"RANCHER_URL": p.url, "RANCHER_TOKEN_KEY": simrancher.AdminToken, "XDG_STATE_HOME": p.state}
 	s := Streams{In: answer, Out: &p.out, Err: &p.err, Getenv: func(k string) string { return env[k] }, Terminal: true}
+	inProcess.Lock()
+	defer inProcess.Unlock()
 	return run(ctx, s, append([]string{"rkepatch"}, args...), Build{Version: "v0.0.0-test"}, fleet.SystemClock())
 }
 

@@ -3,6 +3,8 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"text/tabwriter"
 	"time"
 
@@ -91,8 +93,17 @@ func (a *app) showRun(dir, id string, asJSON bool) error {
 		}
 		fmt.Fprintf(a.streams.Out, "%s  %-11s %s  %s\n", e.Time.Local().Format(time.DateTime), e.Event, report.Clean(e.Name), report.Clean(text))
 	}
-	if r.Ended.IsZero() {
-		fmt.Fprintf(a.streams.Err, "rkepatch: the run was cut off; rkepatch apply --resume %s --skip-node-check goes on\n", r.ID)
+	for _, id := range slices.Sorted(maps.Keys(r.Clusters)) {
+		if o := r.Clusters[id].Outcome; o != nil && o.Next != "" {
+			fmt.Fprintf(a.streams.Out, "%s next: %s\n", report.Clean(r.Clusters[id].Name), report.Clean(o.Next))
+		}
+	}
+	switch {
+	case !r.Ended.IsZero():
+	case r.Head.Kind == "apply":
+		fmt.Fprintf(a.streams.Err, "rkepatch: the run goes on or was cut off; then rkepatch apply --resume %s --skip-node-check goes on\n", r.ID)
+	default:
+		fmt.Fprintf(a.streams.Err, "rkepatch: the rollback goes on or was cut off; then rkepatch rollback %s does what is left\n", r.Head.Of)
 	}
 	return nil
 }

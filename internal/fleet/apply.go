@@ -65,6 +65,9 @@ type Applier struct {
 	Revert *Reverter
 	// Earlier holds what a run that is resumed had come to, by cluster id.
 	Earlier map[string]Earlier
+	// Recheck says that the plans are older than this call: a cluster with
+	// nothing to do is read again before that is said.
+	Recheck bool
 	// Flags is appended to the commands that Outcome.Next names, such as
 	// " --state-dir DIR".
 	Flags string
@@ -78,6 +81,10 @@ type Applier struct {
 // reacts within seconds; a reconcile that is queued behind others may not.
 const neverNoticed = 5 * time.Minute
 
+// retried is how long Rancher may take to try a failed reconcile again: it backs
+// off up to 10 minutes (rancher v2.9.1 clusterprovisioner/provisioner.go:456-474).
+const retried = 11 * time.Minute
+
 // Apply changes the clusters whose plan says so, wave by wave, at most Parallel
 // at a time, and gives one outcome per plan, in their order. Once more clusters
 // failed than Pace allows, no new one is started; those in flight are followed
@@ -88,7 +95,7 @@ const neverNoticed = 5 * time.Minute
 // rancher.ErrSchema and nothing was written.
 func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(plans))
-	var todo []int
+	var todo, again []int
 	for i, p := range plans {
 		outcomes[i] = Outcome{ID: p.ID, Name: p.Name}
 		earlier, resumed := a.Earlier[p.ID]
@@ -97,18 +104,18 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 			outcomes[i].Status, outcomes[i].Message = StatusRolledBack, "taken back by run "+earlier.RolledBack+", left alone; plan again to patch it"
 		case resumed && earlier.Settled():
 			outcomes[i] = *earlier.Outcome
-		case p.Action == ActionNone && a.Revert != nil:
-			outcomes[i] = a.asBefore(outcomes[i])
+		case p.Action == ActionNone && (a.Revert != nil || a.Recheck):
+			again = append(again, i)
 		case p.Action == ActionNone:
 			outcomes[i].Status, outcomes[i].Message = StatusUnchanged, "already as wanted"
 		case p.Action == ActionBlocked:
 			outcomes[i].Status, outcomes[i].Message = StatusBlocked, worstOf(p)
 		default:
-			outcomes[i].Status, outcomes[i].Message = StatusNotStarted, "the run ended before its turn"
+			outcomes[i] = a.notStarted(outcomes[i], "the run ended before its turn")
 			todo = append(todo, i)
 		}
 	}
-	if len(todo) == 0 {
+	if len(todo)+len(again) == 0 {
 		return outcomes, nil
 	}
 	if err := a.checkSchema(ctx); err != nil {
@@ -122,13 +129,7 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 	defer polling.Wait() // nothing is said any more once Apply has returned
 	defer stopFollowing()
 
-	a.Pace.look = func() error { return a.Planner.seeNodes(ctx) }
-	a.Pace.run(ctx, a.Clock, max(1, a.Parallel), len(todo), func(n int, why string) bool {
-		i := todo[n]
-		if why != "" {
-			outcomes[i].Message = why
-			return true
-		}
+	carryOut := func(i int) Outcome {
 		began := a.Clock.Now()
 		out := a.one(ctx, f, plans[i])
 		out.Started, out.Duration = began, a.Clock.Now().Sub(began)
@@ -136,6 +137,19 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 			out.Message += "; this could not be noted: " + err.Error()
 		}
 		outcomes[i] = out
+		return out
+	}
+	for _, i := range again {
+		carryOut(i)
+	}
+	a.Pace.look = func() error { return a.Planner.seeNodes(ctx) }
+	a.Pace.run(ctx, a.Clock, max(1, a.Parallel), len(todo), func(n int, why string) bool {
+		i := todo[n]
+		if why != "" {
+			outcomes[i] = a.notStarted(outcomes[i], why)
+			return true
+		}
+		out := carryOut(i)
 		a.Done(out)
 		return out.Status != StatusFailed
 	})
@@ -179,10 +193,12 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	cl, fresh, err := a.fresh(ctx, planned)
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return out.interrupted()
+		return a.notStarted(out, "interrupted before anything was written")
 	case errors.Is(err, ErrStale):
 		out.Status, out.Message, out.Next, out.Err = StatusStale, err.Error(), look, err
 		return out
+	case err != nil && a.Earlier[out.ID].Sent:
+		return out.failed(true, err, a.again(out.ID))
 	case err != nil:
 		return out.failed(false, err, look)
 	case fresh.Action == ActionNone && a.Revert != nil:
@@ -202,7 +218,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	err = a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now())
 	for _, event := range []Event{EventPreImage, EventPut} {
 		if err == nil && ctx.Err() != nil {
-			return out.interrupted()
+			return a.notStarted(out, "interrupted before anything was written")
 		}
 		if err == nil {
 			err = a.log(Entry{Event: event, Cluster: out.ID, Name: out.Name})
@@ -218,6 +234,9 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	stored, err := a.put(context.WithoutCancel(ctx), cl, fresh)
 	if err != nil {
 		perhaps := errors.Is(err, rancher.ErrNotStored) || errors.Is(err, rancher.ErrUnknownOutcome) && !errors.Is(err, errUntouched)
+		if !perhaps && !errors.Is(err, errUntouched) {
+			_ = a.log(Entry{Event: EventRefused, Cluster: out.ID, Name: out.Name}) // without it, the cluster counts as sent
+		}
 		return a.failed(ctx, f, out, cl, perhaps, err)
 	}
 	_ = a.log(Entry{Event: EventStored, Cluster: out.ID, Name: out.Name}) // EventPut says enough without it
@@ -238,12 +257,17 @@ func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, 
 	if a.Revert != nil {
 		w.goBack(before)
 	}
+	if before == stored {
+		w.resumed, w.patience.unnoticed = true, retried
+	}
 	switch err := f.follow(ctx, w); {
 	case errors.Is(err, ErrInterrupted):
 		out.Status, out.Message, out.Err = StatusInFlight, err.Error(), err
 		if out.Next = a.again(out.ID); a.Revert != nil {
 			out.Next = seeClusters
 		}
+	case errors.Is(err, ErrStale) && a.Revert == nil:
+		out.Status, out.Stored, out.Message, out.Next, out.Err = StatusStale, false, err.Error(), a.look(out.ID), err
 	case err != nil:
 		return a.failed(ctx, f, out, before, true, err)
 	case a.Revert != nil && w.begun:
@@ -307,9 +331,15 @@ func (a *Applier) failed(ctx context.Context, f *follower, out Outcome, before *
 	return out
 }
 
-func (o Outcome) interrupted() Outcome {
-	o.Status, o.Message = StatusNotStarted, "interrupted before anything was written"
-	return o
+// notStarted is the outcome of a cluster that this call did nothing to. When an
+// earlier call of the run did, Rancher may be at it.
+func (a *Applier) notStarted(out Outcome, why string) Outcome {
+	out.Status, out.Message = StatusNotStarted, why
+	if a.Earlier[out.ID].Sent {
+		out.Status, out.Stored, out.Next = StatusInFlight, true, a.again(out.ID)
+		out.Message = "sent by an earlier part of the run and not looked at since: Rancher may be rolling it out"
+	}
+	return out
 }
 
 func (o Outcome) failed(stored bool, err error, next string) Outcome {

@@ -76,7 +76,7 @@ func TestApplyFollows(t *testing.T) {
 		{name: "one list lacks the cluster", after: func(r *rig) { r.sim.Inject(answeringClusters()) }, status: StatusPatched},
 		{name: "somebody else takes the change away", after: func(r *rig) {
 			r.edit("c-aaaaa", []string{"extraArgs", kubelet.FlagProviderBinDir}, "/opt/gcr/bin")
-		}, status: StatusFailed, err: ErrStale, says: []string{"changed it again"}, took: [2]time.Duration{0, time.Minute}},
+		}, status: StatusStale, err: ErrStale, says: []string{"changed it again"}, took: [2]time.Duration{0, time.Minute}},
 		{name: "somebody else changes another argument", after: func(r *rig) {
 			r.edit("c-aaaaa", []string{"extraArgs", "max-pods"}, "250")
 		}, status: StatusPatched},
@@ -98,8 +98,8 @@ func TestApplyFollows(t *testing.T) {
 				r.timeout = tt.timeout
 			}
 			o := r.applyOne(p)
-			if o.Status != tt.status || !o.Stored || r.puts() != 1 {
-				t.Errorf("%s, %d PUTs; want %s, stored, one PUT", o, r.puts(), tt.status)
+			if o.Status != tt.status || o.Stored != (tt.status != StatusStale) || r.puts() != 1 {
+				t.Errorf("%s, %d PUTs; want %s, stored unless stale, one PUT", o, r.puts(), tt.status)
 			}
 			if tt.err != nil && !errors.Is(o.Err, tt.err) {
 				t.Errorf("error %v, want %v", o.Err, tt.err)

@@ -244,7 +244,7 @@ func (d *drill) failedApply(tr trouble, when moment, ends string, resume bool) {
 	d.heal()
 	d.settle()
 	sent := d.record().Clusters[drilled].Sent
-	if d.puts() > 0 && !sent {
+	if d.puts() > 0 && !slices.ContainsFunc(d.record().Entries, func(e Entry) bool { return e.Event == EventPut }) {
 		t.Errorf("there was a PUT that the journal does not know of")
 	}
 	if resume {

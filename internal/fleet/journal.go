@@ -30,6 +30,7 @@ const (
 	EventPreImage   Event = "pre-image"   // what it was is on the disk
 	EventPut        Event = "put"         // the config is about to be sent
 	EventStored     Event = "stored"      // Rancher holds the change
+	EventRefused    Event = "refused"     // Rancher refused the PUT: it holds nothing of it
 	EventStep       Event = "step"        // something seen while following
 	EventOutcome    Event = "outcome"     // Outcome says how it came out
 	EventRolledBack Event = "rolled-back" // another run, By, took the cluster's change back
@@ -60,6 +61,9 @@ type Head struct {
 	PlanChecksum  string `json:"planChecksum"`
 	Clusters      int    `json:"clusters"`
 	SkipNodeCheck bool   `json:"skipNodeCheck"`
+	// Flags are those that say how the run spreads over its clusters: a resumed
+	// run keeps to them.
+	Flags map[string]string `json:"flags,omitempty"`
 }
 
 // journalFormat is the version of the lines.

@@ -113,16 +113,9 @@ func (p *Planner) plan(ctx context.Context, sel Selection, yield func(*ClusterPl
 	if err := p.Prepare(ctx); err != nil {
 		return err
 	}
-	p.Visible = 0
-	for cl, err := range p.Rancher.Clusters(ctx, rancher.ClusterQuery{Driver: rancher.DriverRKE}) {
-		if err != nil {
-			return err
-		}
-		p.Visible++
-		doc, docErr := rkeconfig.ParseDocument(cl.Config)
-		if selector.match(cl, doc.KubernetesVersion()) && !yield(p.judgeDocument(cl, doc, docErr), nil) {
-			return nil
-		}
+	more, err := p.judgeAll(ctx, selector, yield)
+	if err != nil || !more {
+		return err
 	}
 	unmatched, err := selector.verdict()
 	if err != nil {
@@ -198,12 +191,6 @@ func (p *Planner) lookup(ctx context.Context, name string) (*rancher.Cluster, er
 	return nil, nil
 }
 
-// judge computes the plan of one cluster.
-func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
-	doc, err := rkeconfig.ParseDocument(cl.Config)
-	return p.judgeDocument(cl, doc, err)
-}
-
 func newClusterPlan(cl *rancher.Cluster, doc rkeconfig.Document) *ClusterPlan {
 	return &ClusterPlan{
 		ID: cl.ID, UUID: cl.UUID, Name: cl.Name, Labels: cl.Labels, Driver: cl.Driver, State: cl.State, Nodes: cl.NodeCount,
@@ -211,7 +198,9 @@ func newClusterPlan(cl *rancher.Cluster, doc rkeconfig.Document) *ClusterPlan {
 	}
 }
 
-func (p *Planner) judgeDocument(cl *rancher.Cluster, doc rkeconfig.Document, docErr error) *ClusterPlan {
+// judge computes the plan of one cluster. It may be called by several goroutines.
+func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
+	doc, docErr := rkeconfig.ParseDocument(cl.Config)
 	out := newClusterPlan(cl, doc)
 	s := &subject{cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], nodesUnseen: p.nodesUnseen, deprecated: p.deprecated}
 	if out.Findings = apply(identityRules, s, true); len(out.Findings) > 0 {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -298,5 +299,29 @@ func TestPlanStops(t *testing.T) {
 	}
 	if n != 2 {
 		t.Errorf("%d plans", n)
+	}
+}
+
+// A plan that is interrupted half-way is not taken for a whole one, wherever the
+// interrupt falls.
+func TestPlanInterruptedIsNotWhole(t *testing.T) {
+	r := newRig(t)
+	r.sim.AddFleet(40)
+	for stop := range 40 {
+		ctx, cancel := context.WithCancel(t.Context())
+		seen, failed := 0, false
+		for _, err := range r.planner.Plan(ctx, Selection{All: true}) {
+			if err != nil {
+				failed = true
+				break
+			}
+			if seen++; seen == stop+1 {
+				cancel()
+			}
+		}
+		cancel()
+		if !failed && seen < 40 {
+			t.Errorf("interrupted after %d of 40: ended with %d and no error", stop+1, seen)
+		}
 	}
 }

@@ -41,7 +41,8 @@ type PlanHead struct {
 	ProviderAPI    kubelet.API       `json:"providerAPI"`
 }
 
-// planEnd is the last line. The checksum is the SHA-256 of all bytes before it.
+// planEnd is the last line. The checksum is the SHA-256 of all bytes before it,
+// and of its two numbers with a space between them.
 type planEnd struct {
 	Clusters int    `json:"clusters"`
 	Visible  int    `json:"visible"`
@@ -103,6 +104,7 @@ func (w *PlanWriter) Close(visible int) (checksum string, err error) {
 	if err := w.buf.Flush(); err != nil {
 		return "", stateError(err)
 	}
+	fmt.Fprintf(w.sum, "%d %d", w.count, visible)
 	checksum = "sha256:" + hex.EncodeToString(w.sum.Sum(nil))
 	if err := w.write(planLine{End: &planEnd{w.count, visible, checksum}}); err != nil {
 		return "", err
@@ -172,6 +174,9 @@ func OpenPlan(name string) (*PlanFile, error) {
 		sum.Write(text)
 		return nil
 	})
+	if end != nil {
+		fmt.Fprintf(sum, "%d %d", end.Clusters, end.Visible)
+	}
 	f.Checksum = "sha256:" + hex.EncodeToString(sum.Sum(nil))
 	switch {
 	case err != nil:

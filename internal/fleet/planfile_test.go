@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,7 +106,7 @@ func TestPlanFileAborted(t *testing.T) {
 // how would.
 func signed(lines ...string) string {
 	text := strings.Join(lines, "\n") + "\n"
-	sum := sha256.Sum256([]byte(text))
+	sum := sha256.Sum256(fmt.Appendf([]byte(text), "%d 9", len(lines)-1))
 	end, err := json.Marshal(planLine{End: &planEnd{Clusters: len(lines) - 1, Visible: 9, Checksum: "sha256:" + hex.EncodeToString(sum[:])}})
 	if err != nil {
 		panic(err)
@@ -144,7 +145,8 @@ func TestOpenPlanRefuses(t *testing.T) {
 		{"a patch of what", signed(planHead1, planLineOf(`{"id":"c","action":"patch"}`)), "computed from"},
 		{"nested too deep", signed(planHead1, planLineOf(`{"id":"c","changes":[{"before":`+strings.Repeat("[", 20000)+strings.Repeat("]", 20000)+`}]}`)), "line 2 is not JSON"},
 		{"a huge line", planHead1 + "\n" + strings.Repeat("x", maxLine+2) + "\n", "more than 16 MiB"},
-		{"wrong count", strings.Replace(whole, `"clusters":1`, `"clusters":2`, 1), "number of clusters"},
+		{"wrong count", strings.Replace(whole, `"clusters":1`, `"clusters":2`, 1), "checksum does not fit"},
+		{"fewer to choose from", strings.Replace(whole, `"visible":9`, `"visible":90`, 1), "checksum does not fit"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "plan")

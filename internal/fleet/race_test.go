@@ -59,7 +59,7 @@ func TestTwoRunsAtOnce(t *testing.T) {
 			if args["max-pods"] == nil {
 				lost = second
 			}
-			if lost.Status != StatusFailed || !errors.Is(lost.Err, ErrStale) && !strings.Contains(lost.Message, "not stored as sent") {
+			if !(lost.Status == StatusStale && errors.Is(lost.Err, ErrStale)) && !(lost.Status == StatusFailed && strings.Contains(lost.Message, "not stored as sent")) {
 				t.Errorf("whose change is lost does not hear of it: %s; %s; %v", first, second, args)
 			}
 		}},

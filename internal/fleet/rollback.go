@@ -24,7 +24,7 @@ func (r *Reverter) Plan(ctx context.Context, ids []string) ([]*ClusterPlan, erro
 	for _, id := range ids {
 		cl, err := r.Planner.Rancher.Cluster(ctx, id)
 		switch {
-		case errors.Is(err, rancher.ErrNotFound), errors.Is(err, rancher.ErrForbidden):
+		case errors.Is(err, rancher.ErrNotFound), errors.Is(err, rancher.ErrForbidden), errors.Is(err, rancher.ErrServer):
 			plans = append(plans, r.unseen(id, err))
 		case err != nil:
 			return nil, err
@@ -110,6 +110,9 @@ func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Clust
 		return a.asBefore(out)
 	case ActionBlocked:
 		return out.failed(false, errors.New(worstOf(p)), "")
+	}
+	if err := a.onlyOwn(cl, p); err != nil {
+		return out.failed(true, err, a.again(out.ID))
 	}
 	stored, err := a.put(context.WithoutCancel(ctx), cl, p)
 	if err != nil {

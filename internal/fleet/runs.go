@@ -133,6 +133,8 @@ func (r *Record) take(e Entry) {
 	case EventPut:
 		c.Sent = true
 		c.Outcome = nil
+	case EventRefused:
+		c.Sent = false
 	case EventOutcome:
 		c.Outcome = e.Outcome
 	case EventRolledBack:

@@ -28,6 +28,7 @@ type watch struct {
 	patience patience
 
 	before      signals
+	resumed     bool                 // the PUT was an earlier call's: a failure may be older than what was mended since
 	noticed     bool                 // Rancher was seen to react
 	failedTwice bool                 // a failure counts once it was seen in two polls
 	down        map[string]time.Time // since when nodes are not Ready, by id
@@ -46,7 +47,7 @@ type signals struct {
 	applied     string
 	failed      bool
 	updated     rancher.Condition
-	provisioned string
+	provisioned rancher.Condition
 	nodeVersion int
 }
 
@@ -102,9 +103,10 @@ func atKubelet(kubelet any) (rkeconfig.Document, error) {
 
 func read(cl *rancher.Cluster) signals {
 	updated, _ := cl.Conditions.Get("Updated")
+	provisioned, _ := cl.Conditions.Get("Provisioned")
 	return signals{
 		applied: string(cl.AppliedKubelet), failed: cl.HasFailedSpec, updated: updated,
-		provisioned: cl.Conditions.Status("Provisioned"), nodeVersion: cl.NodeVersion,
+		provisioned: provisioned, nodeVersion: cl.NodeVersion,
 	}
 }
 
@@ -116,7 +118,7 @@ func (w *watch) observe(cl *rancher.Cluster, now time.Time) progress {
 	}
 	w.noticed = w.noticed || read(cl) != w.before
 	w.lookBack(cl)
-	if w.failed(cl) {
+	if w.failed(cl) && (w.noticed || !w.resumed) {
 		if !w.failedTwice {
 			w.failedTwice = true
 			return progress{text: "control plane: RKE reports an error, looking again"}

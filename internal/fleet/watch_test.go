@@ -118,6 +118,26 @@ func TestWatchControlPlane(t *testing.T) {
 	}
 }
 
+// A run that is resumed finds the failure of before, while the cause may be
+// mended: only what Rancher says after that counts.
+func TestWatchResumedOverAnOldFailure(t *testing.T) {
+	failing := sight{applied: oldKubelet, failed: newKubelet, state: "provisioning", conditions: map[string]string{"Provisioned": "False: etcd is not healthy"}}
+	w := begin(t)
+	w.before, w.resumed = read(failing.cluster()), true
+	for i := range 3 {
+		if p := w.observe(failing.cluster(), epoch.Add(time.Duration(i)*time.Minute)); p.err != nil || p.done {
+			t.Fatalf("look %d at the old failure: %+v", i, p)
+		}
+	}
+	again := failing
+	again.conditions = map[string]string{"Provisioned": "Unknown"}
+	w.observe(again.cluster(), epoch.Add(4*time.Minute))
+	w.observe(failing.cluster(), epoch.Add(5*time.Minute))
+	if p := w.observe(failing.cluster(), epoch.Add(6*time.Minute)); p.err == nil {
+		t.Errorf("tried again and failed again: %+v", p)
+	}
+}
+
 func TestWatchWorkers(t *testing.T) {
 	done := sight{applied: newKubelet, state: "active", nodeVersion: 2}
 	control := &rancher.Node{ID: "c-aaaaa:m-1", Name: "cp-1", ControlPlane: true, Etcd: true, Ready: rancher.Condition{Status: "True"}}
