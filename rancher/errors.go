@@ -109,6 +109,18 @@ func (e *Error) Unwrap() []error {
 	return errs
 }
 
+// Status gives the HTTP status that err goes back to, 0 when there was no answer.
+func Status(err error) int {
+	var e *Error
+	for errors.As(err, &e) {
+		if e.Status != 0 {
+			return e.Status
+		}
+		err = e.cause
+	}
+	return 0
+}
+
 // NotStoredError says that Rancher answered 200 to an update and stored something else than it was
 // expected to. errors.Is(err, ErrNotStored) holds.
 type NotStoredError struct {

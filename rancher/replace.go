@@ -55,17 +55,7 @@ func (c *Client) ReplaceConfig(ctx context.Context, cl *Cluster, config map[stri
 	if err != nil {
 		return stored, put.unknown(err)
 	}
-	delete(before, configField)
-	delete(after, configField)
-	was, err := encode(before)
-	if err != nil {
-		return stored, put.cannotEncode(err)
-	}
-	is, err := encode(after)
-	if err != nil {
-		return stored, put.cannotEncode(err)
-	}
-	paths, err := differ(was, is)
+	paths, err := Others{before}.Moved(Others{after}, differ)
 	if err != nil {
 		return stored, put.unknown(err)
 	}
@@ -73,6 +63,30 @@ func (c *Client) ReplaceConfig(ctx context.Context, cl *Cluster, config map[stri
 		return stored, &NotStoredError{Cluster: cl.ID, Paths: paths}
 	}
 	return stored, nil
+}
+
+// Others are the fields of a cluster that an update may change, beside its config.
+type Others struct{ fields map[string]any }
+
+// Others reads them, to see after a ReplaceConfig without an answer that nothing else has moved. The errors
+// are those of Cluster.
+func (c *Client) Others(ctx context.Context, id string) (Others, error) {
+	fields, err := c.writable(ctx, id)
+	return Others{fields}, err
+}
+
+// Moved gives the paths at which now differs from o, as differ names them.
+func (o Others) Moved(now Others, differ Differ) ([]string, error) {
+	var sides [2]json.RawMessage
+	for i, fields := range []map[string]any{o.fields, now.fields} {
+		fields = maps.Clone(fields)
+		delete(fields, configField)
+		var err error
+		if sides[i], err = encode(fields); err != nil {
+			return nil, call{op: "comparing a cluster with its state before"}.cannotEncode(err)
+		}
+	}
+	return differ(sides[0], sides[1])
 }
 
 // writable reads the fields of a cluster that the server lets a client update. A reference that is null

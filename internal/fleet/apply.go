@@ -2,9 +2,7 @@ package fleet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -42,7 +40,8 @@ type Outcome struct {
 	ID       string        `json:"id"`
 	Name     string        `json:"name"`
 	Status   Status        `json:"status"`
-	Stored   bool          `json:"stored"` // Rancher's stored config holds the change
+	Stored   bool          `json:"stored"`                  // Rancher's stored config holds the change, or may
+	Unsure   bool          `json:"storedUnknown,omitempty"` // nobody knows whether it does
 	Started  time.Time     `json:"started,omitzero"`
 	Duration time.Duration `json:"durationNanoseconds"`
 	Message  string        `json:"message,omitempty"`
@@ -143,15 +142,15 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 		carryOut(i)
 	}
 	a.Pace.look = func() error { return a.Planner.seeNodes(ctx) }
-	a.Pace.run(ctx, a.Clock, max(1, a.Parallel), len(todo), func(n int, why string) bool {
+	a.Pace.run(ctx, a.Clock, max(1, a.Parallel), len(todo), func(n int, why string) turn {
 		i := todo[n]
 		if why != "" {
 			outcomes[i] = a.notStarted(outcomes[i], why)
-			return true
+			return turn{}
 		}
 		out := carryOut(i)
 		a.Done(out)
-		return out.Status != StatusFailed
+		return turn{failed: out.Status == StatusFailed, changed: out.Stored || out.Status == StatusFailed}
 	})
 	return outcomes, nil
 }
@@ -202,7 +201,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	case err != nil:
 		return out.failed(false, err, look)
 	case fresh.Action == ActionNone && a.Revert != nil:
-		return a.asBefore(out)
+		return a.follow(ctx, f, a.noteUndone(out), cl, cl)
 	case fresh.Patched == rkeconfig.Patched && a.Revert == nil && a.Earlier[out.ID].Sent:
 		return a.follow(ctx, f, out, cl, cl)
 	case fresh.Action == ActionNone:
@@ -231,9 +230,10 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	// From here on the cluster may change: a PUT that is cut short leaves
 	// nobody wiser, so an interrupt waits for its answer.
 	a.say(cl.ID, cl.Name, "writing the config")
-	stored, err := a.put(context.WithoutCancel(ctx), cl, fresh)
+	stored, err := a.put(ctx, cl, fresh)
 	if err != nil {
-		perhaps := errors.Is(err, rancher.ErrNotStored) || errors.Is(err, rancher.ErrUnknownOutcome) && !errors.Is(err, errUntouched)
+		out.Unsure = unsure(err)
+		perhaps := out.Unsure || errors.Is(err, rancher.ErrNotStored)
 		if !perhaps && !errors.Is(err, errUntouched) {
 			_ = a.log(Entry{Event: EventRefused, Cluster: out.ID, Name: out.Name}) // without it, the cluster counts as sent
 		}
@@ -270,6 +270,11 @@ func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, 
 		out.Status, out.Stored, out.Message, out.Next, out.Err = StatusStale, false, err.Error(), a.look(out.ID), err
 	case err != nil:
 		return a.failed(ctx, f, out, before, true, err)
+	case a.Revert != nil && before == stored:
+		out.Status, out.Stored, out.Message = StatusUnchanged, false, "its config was as before already"
+		if w.begun {
+			out.Message += ": " + w.doubt()
+		}
 	case a.Revert != nil && w.begun:
 		out.Status, out.Message = StatusPatched, "rolled back: "+w.doubt()
 	case a.Revert != nil:
@@ -318,12 +323,12 @@ func (a *Applier) failed(ctx context.Context, f *follower, out Outcome, before *
 	back := *a
 	back.Revert = &Reverter{Planner: a.Planner, Run: a.Run}
 	// The pre-image of this run must stay: it is what the cluster was before.
-	undone := back.revert(ctx, f, before)
-	if undone.Status == StatusFailed && !undone.Stored {
+	undone := back.revert(ctx, f, before, out.Unsure)
+	if undone.Status == StatusFailed && (!undone.Stored || undone.Unsure) {
 		out.Message += "; taking the change back failed, too: " + undone.Message
 		return out
 	}
-	out.Stored = false
+	out.Stored, out.Unsure = false, false
 	out.Message += "; the change was taken back: " + undone.Message
 	if out.Next = a.look(out.ID); undone.Next != "" {
 		out.Next = undone.Next
@@ -352,68 +357,4 @@ func (a *Applier) judge(cl *rancher.Cluster) *ClusterPlan {
 		return a.Revert.judge(cl)
 	}
 	return a.Planner.judge(cl)
-}
-
-// errUntouched marks a failed PUT after which the cluster was read and found as
-// before.
-var errUntouched = errors.New("nothing was stored")
-
-// put writes the config once. When the answer does not say what was stored, the
-// cluster is read again: nothing is retried blind.
-func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) (*rancher.Cluster, error) {
-	update := a.Planner.Rancher.UpdateConfig
-	if p.emptied {
-		update = a.Planner.Rancher.ReplaceConfig
-	}
-	stored, err := update(ctx, cl, p.wanted.Map(), differing)
-	if !errors.Is(err, rancher.ErrUnknownOutcome) {
-		return stored, err
-	}
-	a.say(cl.ID, cl.Name, "no usable answer, reading the cluster again")
-	now, getErr := a.Planner.Rancher.Cluster(ctx, cl.ID)
-	if getErr != nil {
-		return nil, fmt.Errorf("%w; reading the cluster again: %w", err, getErr)
-	}
-	_, expected, _, rewriteErr := cl.Rewrites(p.wanted.Map())
-	if rewriteErr != nil {
-		return nil, rewriteErr
-	}
-	intent, marshalErr := json.Marshal(expected)
-	if marshalErr != nil {
-		return nil, marshalErr
-	}
-	fromIntent, diffErr := differing(intent, now.Config)
-	if diffErr != nil {
-		return nil, diffErr
-	}
-	if len(fromIntent) == 0 {
-		a.say(cl.ID, cl.Name, "the change is stored, although the answer was lost")
-		return now, nil
-	}
-	fromBefore, diffErr := differing(cl.Config, now.Config)
-	if diffErr != nil {
-		return nil, diffErr
-	}
-	if len(fromBefore) == 0 {
-		return nil, fmt.Errorf("%w: %w", errUntouched, err)
-	}
-	return nil, fmt.Errorf("%w; read again, it is neither as it was nor as it was sent: %w, it differs at %s", err, rancher.ErrNotStored, enumerate(fromIntent))
-}
-
-// differing is the comparison that rancher's updates are given.
-func differing(intent, stored json.RawMessage) ([]string, error) {
-	a, err := rkeconfig.ParseDocument(intent)
-	if err != nil {
-		return nil, err
-	}
-	b, err := rkeconfig.ParseDocument(stored)
-	if err != nil {
-		return nil, err
-	}
-	changes := rkeconfig.Compare(a, b)
-	paths := make([]string, len(changes))
-	for i, c := range changes {
-		paths[i] = c.Path
-	}
-	return paths, nil
 }

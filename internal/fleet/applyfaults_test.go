@@ -1,11 +1,13 @@
 package fleet
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"rkepatch/fixtures/simrancher"
 	"rkepatch/rancher"
@@ -34,11 +36,11 @@ func TestApplyAnswers(t *testing.T) {
 		{"answer without a config", simrancher.Fault{AfterStore: true, Status: 200, Body: `{"id":"c-aaaaa","type":"cluster"}`}, true, 2, nil, "every kubelet"},
 		{"right answer called HTML", simrancher.Fault{Type: "text/html"}, true, 1, nil, "every kubelet"},
 
-		{"connection closed before the store", simrancher.Fault{Reset: true}, false, 2, rancher.ErrUnreachable, "nothing was stored"},
+		{"connection closed before the store", simrancher.Fault{Reset: true}, false, 1 + looks, rancher.ErrUnreachable, "nothing was stored"},
 		{"500 without the store", simrancher.Fault{Status: 500}, false, 2, rancher.ErrServer, "nothing was stored"},
 		{"409", simrancher.Conflict("c-aaaaa"), false, 2, rancher.ErrConflict, "nothing was stored"},
-		{"502 of a proxy without the store", simrancher.Fault{Status: 502, Header: html, Body: "<html>Bad Gateway</html>"}, false, 2, rancher.ErrServer, "nothing was stored"},
-		{"503", simrancher.Fault{Status: 503}, false, 2, rancher.ErrServer, "nothing was stored"},
+		{"502 of a proxy without the store", simrancher.Fault{Status: 502, Header: html, Body: "<html>Bad Gateway</html>"}, false, 1 + looks, rancher.ErrServer, "nothing was stored"},
+		{"503", simrancher.Fault{Status: 503}, false, 1 + looks, rancher.ErrServer, "nothing was stored"},
 
 		{"401: the token expired", simrancher.Fault{Status: 401}, false, 1, rancher.ErrUnauthorized, "not authorised"},
 		{"403: the right was taken away", simrancher.Fault{Status: 403}, false, 1, rancher.ErrForbidden, "forbidden"},
@@ -109,5 +111,40 @@ func TestApplyOvertaken(t *testing.T) {
 	o := r.applyOne(p)
 	if o.Status != StatusFailed || !errors.Is(o.Err, rancher.ErrNotStored) || !strings.Contains(o.Message, "c-aaaaa") || r.puts() != 1 {
 		t.Errorf("%s (%v), %d PUTs", o, o.Err, r.puts())
+	}
+}
+
+// A gateway gives up on a PUT that Rancher is still at: the change is stored
+// half a minute later, is found, and is followed.
+func TestApplyStoredLate(t *testing.T) {
+	r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"})
+	r.poll = 5 * time.Second
+	p := r.planOf("c-aaaaa", ActionPatch)
+	r.sim.Inject(simrancher.Fault{Method: "PUT", Path: "/v3/clusters/c-aaaaa", Status: http.StatusGatewayTimeout})
+	r.clock.onSleep = func(n int) {
+		if n == 6 {
+			r.edit("c-aaaaa", []string{"extraArgs"}, p.wanted.ExtraArgs())
+			r.edit("c-aaaaa", []string{"extraBinds"}, p.wanted.ExtraBinds())
+		}
+	}
+	o := r.applyOne(p)
+	if o.Status != StatusPatched || r.puts() != 1 || !r.hasSaid("the change is stored, although the answer was lost") {
+		t.Errorf("%s, %d PUTs, said %q", o, r.puts(), r.said)
+	}
+}
+
+// Ctrl-C while a lost PUT is looked for: what is stored stays open, and is said.
+func TestApplyInterruptedInDoubt(t *testing.T) {
+	r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"})
+	p := r.planOf("c-aaaaa", ActionPatch)
+	r.sim.Inject(simrancher.Fault{Method: "PUT", Path: "/v3/clusters/c-aaaaa", Reset: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	r.clock.onSleep = func(int) { cancel() }
+	outcomes, err := r.apply(ctx, 1, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := outcomes[0]; o.Status != StatusFailed || !o.Unsure || !errors.Is(o.Err, rancher.ErrUnknownOutcome) || !strings.Contains(o.Message, "interrupted") || o.Next == "" {
+		t.Errorf("%s, unsure %v", o, o.Unsure)
 	}
 }

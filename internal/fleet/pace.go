@@ -103,10 +103,17 @@ func sum(ns []int) int {
 	return total
 }
 
+// turn is how one cluster's turn in a wave ended.
+type turn struct {
+	failed bool
+	// changed is false for a cluster that was left alone: a wave of such proves
+	// nothing, so another cluster takes its place.
+	changed bool
+}
+
 // run lets each of n clusters have its turn: do is called with its number, and
-// with why it is not started when the run is to stop; it reports whether the
-// cluster came out well.
-func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i int, why string) bool) {
+// with why it is not started when the run is to stop.
+func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i int, why string) turn) {
 	allowed := p.MaxFailures.Of(n, false)
 	var mu sync.Mutex
 	failures, stopped := 0, ""
@@ -124,26 +131,18 @@ func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i i
 		}
 		return stopped
 	}
-	sizes := p.Sizes(n)
+	end := func(why string) {
+		mu.Lock()
+		defer mu.Unlock()
+		stopped = why
+	}
 	next := 0
-	for w, size := range sizes {
-		if w > 0 && stop() == "" && p.Between != nil {
-			if err := p.Between(ctx, w, len(sizes)); err != nil {
-				mu.Lock()
-				stopped = "not started: the run was ended between two waves"
-				mu.Unlock()
-			}
-		}
-		if w > 0 && stop() == "" && p.look != nil {
-			if err := p.look(); err != nil {
-				mu.Lock()
-				stopped = "not started: " + err.Error()
-				mu.Unlock()
-			}
-		}
+	// together takes the next size clusters through their turns and says how many
+	// were left alone.
+	together := func(size int) (spared int) {
 		slots := make(chan struct{}, parallel)
 		var group sync.WaitGroup
-		for range size {
+		for range min(size, n-next) {
 			slots <- struct{}{}
 			i := next
 			next++
@@ -154,14 +153,38 @@ func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i i
 			}
 			group.Go(func() {
 				defer func() { <-slots }()
-				if !do(i, "") {
-					mu.Lock()
+				t := do(i, "")
+				mu.Lock()
+				defer mu.Unlock()
+				if t.failed {
 					failures++
-					mu.Unlock()
+				}
+				if !t.changed {
+					spared++
 				}
 			})
 		}
 		group.Wait()
+		return spared
+	}
+	sizes := p.Sizes(n)
+	for w, size := range sizes {
+		if next == n {
+			return
+		}
+		if w > 0 && stop() == "" && p.Between != nil {
+			if err := p.Between(ctx, w, len(sizes)); err != nil {
+				end("not started: the run was ended between two waves")
+			}
+		}
+		if w > 0 && stop() == "" && p.look != nil {
+			if err := p.look(); err != nil {
+				end("not started: " + err.Error())
+			}
+		}
+		for size > 0 && next < n {
+			size = together(size)
+		}
 	}
 }
 

@@ -119,11 +119,11 @@ func TestTooLarge(t *testing.T) {
 func walk(p Pace, clock Clock, parallel, n int, bad ...int) []string {
 	why := make([]string, n)
 	var mu sync.Mutex
-	p.run(context.Background(), clock, parallel, n, func(i int, reason string) bool {
+	p.run(context.Background(), clock, parallel, n, func(i int, reason string) turn {
 		mu.Lock()
 		defer mu.Unlock()
 		why[i] = reason
-		return !slices.Contains(bad, i)
+		return turn{failed: slices.Contains(bad, i), changed: true}
 	})
 	return why
 }
@@ -165,12 +165,12 @@ func TestNotAfter(t *testing.T) {
 	clock := &testClock{now: epoch}
 	p := Pace{NotAfter: epoch.Add(25 * time.Minute)}
 	why := make([]string, 5)
-	p.run(t.Context(), clock.clock(), 1, 5, func(i int, reason string) bool {
+	p.run(t.Context(), clock.clock(), 1, 5, func(i int, reason string) turn {
 		why[i] = reason
 		if reason == "" {
 			clock.pass(10 * time.Minute)
 		}
-		return true
+		return turn{changed: true}
 	})
 	if want := []string{"", "", "", "not started: it is after 03:25", "not started: it is after 03:25"}; !slices.Equal(why, want) {
 		t.Errorf("%q, want %q", why, want)
@@ -214,7 +214,7 @@ func TestWavesAndParallel(t *testing.T) {
 			gate <- struct{}{}
 		}
 	}()
-	p.run(t.Context(), SystemClock(), 3, 10, func(i int, _ string) bool {
+	p.run(t.Context(), SystemClock(), 3, 10, func(i int, _ string) turn {
 		mu.Lock()
 		running++
 		most = max(most, running)
@@ -227,9 +227,54 @@ func TestWavesAndParallel(t *testing.T) {
 		running--
 		over++
 		mu.Unlock()
-		return true
+		return turn{changed: true}
 	})
 	if most > 3 || over != 10 {
 		t.Errorf("%d at once, %d in all", most, over)
+	}
+}
+
+// A canary that turned out to need nothing proves nothing: the next cluster takes
+// its place, and the second wave waits for that one.
+func TestCanaryThatWasLeftAlone(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		spared   []int
+		parallel int
+		before   [][2]int // Between is called when so many were changed, after so many turns
+		started  int
+		fails    []int
+	}{
+		{"the first is changed", nil, 1, [][2]int{{1, 1}, {3, 3}, {5, 5}}, 6, nil},
+		{"the first two are left alone", []int{0, 1}, 1, [][2]int{{1, 3}, {3, 5}}, 6, nil},
+		{"side by side", []int{1}, 4, [][2]int{{1, 1}, {3, 4}}, 6, nil},
+		{"the one in its place fails", []int{0}, 1, nil, 2, []int{1}},
+		{"all are left alone", []int{0, 1, 2, 3, 4, 5}, 2, nil, 6, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var before [][2]int
+			changed, turns := 0, 0
+			p := Pace{Waves: []Amount{{N: 1}, {N: 2}}, Between: func(context.Context, int, int) error {
+				before = append(before, [2]int{changed, turns})
+				return nil
+			}}
+			p.run(t.Context(), SystemClock(), tt.parallel, 6, func(i int, why string) turn {
+				mu.Lock()
+				defer mu.Unlock()
+				if why != "" {
+					return turn{}
+				}
+				turns++
+				done := turn{failed: slices.Contains(tt.fails, i), changed: !slices.Contains(tt.spared, i)}
+				if done.changed {
+					changed++
+				}
+				return done
+			})
+			if !slices.Equal(before, tt.before) || turns != tt.started {
+				t.Errorf("waves ended after %v (changed, turns), want %v; %d had their turn, want %d", before, tt.before, turns, tt.started)
+			}
+		})
 	}
 }

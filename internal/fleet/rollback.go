@@ -97,34 +97,33 @@ func (r *Reverter) before(cl *rancher.Cluster) (rkeconfig.Document, error) {
 	return rkeconfig.ParseDocument(image.Config)
 }
 
-// revert takes the change of one cluster back within the run that made it.
-func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Cluster) Outcome {
+// revert takes the change of one cluster back within the run that made it. When it
+// is open whether the change was stored, finding the cluster without it does
+// not say that it will stay so.
+func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Cluster, open bool) Outcome {
 	out := Outcome{ID: before.ID, Name: before.Name}
 	cl, err := a.Planner.Rancher.Cluster(ctx, before.ID)
 	if err != nil {
 		return out.failed(false, err, "")
 	}
 	p := a.judge(cl)
-	switch p.Action {
-	case ActionNone:
-		return a.asBefore(out)
-	case ActionBlocked:
+	switch {
+	case p.Action == ActionNone && open:
+		return out.failed(false, errors.New("the config is as before, and may still be changed by the request that was not answered"), "")
+	case p.Action == ActionNone:
+		return a.follow(ctx, f, a.noteUndone(out), cl, cl)
+	case p.Action == ActionBlocked:
 		return out.failed(false, errors.New(worstOf(p)), "")
 	}
 	if err := a.onlyOwn(cl, p); err != nil {
 		return out.failed(true, err, a.again(out.ID))
 	}
-	stored, err := a.put(context.WithoutCancel(ctx), cl, p)
+	stored, err := a.put(ctx, cl, p)
 	if err != nil {
-		return out.failed(false, err, "")
+		out.Unsure = unsure(err)
+		return out.failed(out.Unsure, err, "")
 	}
 	return a.follow(ctx, f, a.noteUndone(out), cl, stored)
-}
-
-// asBefore is the outcome of a cluster on which there is nothing to take back.
-func (a *Applier) asBefore(out Outcome) Outcome {
-	out.Status, out.Message = StatusUnchanged, "its config is as it was before already"
-	return a.noteUndone(out)
 }
 
 // noteUndone says in the journal of the run that made the change that it was

@@ -261,3 +261,85 @@ func TestRollbackOnFailure(t *testing.T) {
 		})
 	}
 }
+
+// Somebody has put the config back by hand while Rancher was at the change:
+// "as before" is said of the nodes only once it is seen.
+func TestRollbackOfWhatIsBackAlready(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		script simrancher.Script
+		status Status
+		says   string
+	}{
+		{"all went well", simrancher.Succeed{}, StatusUnchanged, "its config was as before already"},
+		{"RKE had failed in between", simrancher.Fail{Message: "not healthy", Condition: "Updated"}, StatusUnchanged, "may still run with it"},
+		{"a worker does not come up", simrancher.WorkerStuck{Node: "c-aaaaa-worker-1"}, StatusFailed, "c-aaaaa-worker-1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"})
+			r.timeout = 10 * time.Minute
+			before := r.kubeletOf("c-aaaaa")
+			r.sim.Script("c-aaaaa", tt.script)
+			r.applyOne(r.planOf("c-aaaaa", ActionPatch))
+			if _, failed := tt.script.(simrancher.Fail); failed {
+				r.sim.Script("c-aaaaa", simrancher.Succeed{})
+			}
+			r.edit("c-aaaaa", []string{"extraArgs"}, before["extraArgs"])
+			r.edit("c-aaaaa", []string{"extraBinds"}, before["extraBinds"])
+			r.sim.ResetRequests()
+			_, outcomes := r.revertAll("c-aaaaa")
+			o := outcomes[0]
+			if o.Status != tt.status || !strings.Contains(o.Message, tt.says) || r.puts() != 0 {
+				t.Errorf("%s, %d PUTs; want %s and %q", o, r.puts(), tt.status, tt.says)
+			}
+			if tt.status == StatusUnchanged && o.Stored {
+				t.Errorf("%s says that something is stored", o)
+			}
+		})
+	}
+}
+
+// The PUT was never answered and no read either: finding the config as before
+// later does not say that the change cannot come any more.
+func TestRollbackOnFailureInDoubt(t *testing.T) {
+	d := newDrill(t, simrancher.Cluster{})
+	d.sim.Inject(simrancher.Fault{Method: http.MethodPut, Path: "/v3/clusters/", Status: http.StatusGatewayTimeout})
+	d.sim.Inject(simrancher.Fault{Method: http.MethodGet, Path: "/v3/clusters/" + drilled, Skip: 1, Count: looks, Status: http.StatusServiceUnavailable})
+	a := d.applier(d.run, d.planner)
+	a.RollbackOnFailure = true
+	o := d.outcome(a, []*ClusterPlan{d.plan})
+	if o.Status != StatusFailed || !o.Unsure || !o.Stored || !strings.Contains(o.Message, "may still be changed") {
+		t.Errorf("%s, unsure %v", o, o.Unsure)
+	}
+	if by := d.record().Clusters[drilled].RolledBack; by != "" {
+		t.Errorf("the journal says that run %s rolled it back", by)
+	}
+}
+
+// The answer to a ?_replace=true is lost: what else moved with it is seen all the
+// same.
+func TestRollbackLostReplace(t *testing.T) {
+	for _, moved := range []bool{false, true} {
+		r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"})
+		if o := r.applyOne(r.planOf("c-aaaaa", ActionPatch)); o.Status != StatusPatched {
+			t.Fatalf("%s", o)
+		}
+		r.sim.Inject(simrancher.Fault{Method: http.MethodPut, Path: "/v3/clusters/c-aaaaa", Lost: true})
+		// After the reads of the plan, of its turn and the two ahead of the PUT.
+		r.sim.Inject(simrancher.Fault{Method: http.MethodGet, Path: "/v3/clusters/c-aaaaa", Skip: 4, Count: 1, Before: func() {
+			if moved {
+				r.sim.Edit("c-aaaaa", func(cluster map[string]any) { cluster["description"] = "moved" })
+			}
+		}})
+		plans, outcomes := r.revertAll("c-aaaaa")
+		o := outcomes[0]
+		switch {
+		case !plans[0].emptied:
+			t.Fatal("this rollback takes no ?_replace=true")
+		case !moved && o.Status != StatusPatched:
+			t.Errorf("%s", o)
+		case moved && (o.Status != StatusFailed || !strings.Contains(o.Message, "description")):
+			t.Errorf("%s: the description has moved and nobody says so", o)
+		}
+	}
+}
