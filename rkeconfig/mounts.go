@@ -129,3 +129,25 @@ func shadows(mounts []mount, target string) bool {
 	return slices.Contains(containerDirectories, target) ||
 		slices.ContainsFunc(mounts, func(m mount) bool { return m.container != target && holds(target, m.container) })
 }
+
+// Mount is a place of the host that a kubelet's container sees: Host at
+// Container, both cleaned absolute paths.
+type Mount struct{ Host, Container string }
+
+// Mounts lists what a Linux kubelet's container sees of its host: RKE's own
+// mounts, then the extra binds that are paths of the host. dockerRootDir is the
+// cluster's, "" for Rancher's default. Where the host's operating system decides
+// the prefix path, because the cluster names none, the hosts without one are
+// meant.
+func (d Document) Mounts(dockerRootDir string) []Mount {
+	var out []Mount
+	for _, m := range mountsOf(d, dockerRootDir) {
+		out = append(out, Mount{m.host, m.container})
+	}
+	for _, text := range d.ExtraBinds() {
+		if b, err := parseBind(text); err == nil && path.IsAbs(b.source) {
+			out = append(out, Mount{b.source, b.target})
+		}
+	}
+	return out
+}

@@ -6,8 +6,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/version"
 )
 
-// Version is a kubelet's minor version, such as 1.26. Patch releases never
-// changed a rule of this package.
+// Version is a kubelet's minor version, such as 1.26. Patch releases changed no
+// rule of this package but one, see the remark pattern-brackets.
 type Version struct{ Major, Minor uint }
 
 // ParseVersion reads "v1.26.15-rancher1-1", "1.26.15" or "1.26". Rancher's
