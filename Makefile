@@ -13,20 +13,30 @@ GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 FUZZTIME ?= 30s
 
-.PHONY: help build demo test soak browser lint bench cover fuzz clean
+.PHONY: help build demo test e2e oracle soak browser lint bench cover fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/rkepatch
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/rkepatch .
 
 demo: build ## the whole road against a simulated Rancher, in under two minutes
 	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
+	CGO_ENABLED=0 go build -o $(BIN)/stand-in-provider ./fixtures/simkube/provider
 	./fixtures/demo.sh $(BIN)
 
 test: ## all tests under the race detector
 	go test -race -timeout 10m $(PKGS)
+
+e2e: build ## real etcd, containerd, kube-apiserver, kubelets and provider; root; RKEPATCH_SKIP_E2E=1 skips
+	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
+	./fixtures/e2e/run.sh
+
+MUTATIONS ?= 100000
+
+oracle: ## the kubelet's rules against the kubelets' own code, MUTATIONS (default 100000) per version
+	./internal/kubelet/oracle/run.sh $(MUTATIONS)
 
 soak: ## kill -9 at 500 seeded points, resume and roll back from each
 	RKEPATCH_SOAK=500 go test -timeout 60m -run 'TestKill' ./internal/cli

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -33,16 +32,17 @@ func (a *app) applyCommand() *cli.Command {
 		Name:      "apply",
 		Usage:     "patch the selected clusters, follow each to its real end",
 		ArgsUsage: "[NAME... | --plan FILE | --resume RUN]",
-		Description: "Plans, shows the diff, asks, then changes one cluster after the other (or --parallel N at once). A cluster\n" +
-			"counts as done when its control plane and every worker run with the change. What a cluster was before is\n" +
-			"kept in the state directory. The first failure stops new clusters from starting. Ctrl-C stops following.",
+		Description: "Plans, shows the diff, looks whether every node holds a provider that its kubelet accepts, asks, then changes\n" +
+			"one cluster after the other (or --parallel N at once). A cluster counts as done when its control plane and\n" +
+			"every worker run with the change, as seen on the nodes. What a cluster was before is kept in the state\n" +
+			"directory. The first failure stops new clusters from starting. Ctrl-C stops following.",
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagPlan, Usage: "carry out the plan in `FILE`, written by plan --out"},
 			&cli.StringFlag{Name: flagChecksum, Usage: "with --plan: only if the file's checksum is `SUM`, as plan printed it"},
 			&cli.StringFlag{Name: flagResume, Usage: "go on with `RUN`, which was interrupted or cut off"},
 			&cli.BoolFlag{Name: flagSkipNodeCheck, Usage: "apply without having seen that every node holds a working provider; if one does not, its kubelet will not start"},
 			&cli.BoolFlag{Name: flagRollback, Usage: "take the change of a cluster that failed back at once"},
-		}, runFlags(), paceFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
+		}, runFlags(), paceFlags(), nodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
 		Action: a.apply,
 	}
 }
@@ -61,14 +61,12 @@ func stateDirFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagStateDir, Usage: "`DIR` for runs and what clusters were before (default: $XDG_STATE_HOME/rkepatch)"}
 }
 
-const nodeCheckHint = "make sure that every node of every selected cluster holds the provider binary and its config file, then say --" + flagSkipNodeCheck
-
 func (a *app) apply(c *cli.Context) error {
 	if err := checkSource(c); err != nil {
 		return err
 	}
-	if !c.Bool(flagSkipNodeCheck) {
-		return usagef(nodeCheckHint, "this version cannot look at the nodes itself: a kubelet that is told of a provider that is missing, not executable or misconfigured does not start, on every node, which takes the whole cluster down")
+	if err := a.checkNodeFlags(c); err != nil {
+		return err
 	}
 	if err := checkReport(c); err != nil {
 		return err
@@ -100,17 +98,24 @@ func (a *app) apply(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	a.warn("--" + flagSkipNodeCheck + ": nobody has looked whether the nodes hold a working provider; a kubelet without one does not start")
-
+	look, err := a.nodeCheck(c, s.planner.Rancher)
+	if err != nil {
+		return err
+	}
 	dir, err := a.stateDir(c)
 	if err != nil {
 		return err
 	}
-	j := &job{session: s, pace: pace, kind: "apply"}
+	j := &job{session: s, pace: pace, kind: kindApply}
 	if err := a.source(c, j, dir); err != nil {
 		return err
 	}
 	sortPlans(c, j.plans)
+	if j.look = look; look != nil {
+		if err := a.checkPlans(c, j); err != nil {
+			return err
+		}
+	}
 	return a.carryOut(c, j, dir)
 }
 
@@ -145,45 +150,49 @@ func (a *app) checkRunFlags(c *cli.Context) error {
 
 // source fills in the plans: from a plan file, a run to resume, or Rancher.
 func (a *app) source(c *cli.Context, j *job, dir string) error {
-	name := c.String(flagPlan)
 	if id := c.String(flagResume); id != "" {
 		record, err := fleet.LoadRun(dir, id)
 		if err != nil {
 			return err
 		}
-		if record.Head.Kind != "apply" {
+		if record.Head.Kind != kindApply {
 			return usagef("run the rollback again instead", "run %s is a %s and cannot be resumed", id, record.Head.Kind)
 		}
-		j.earlier, name = record, filepath.Join(record.Dir, "plan.jsonl")
-	}
-	if name == "" {
-		sel, err := mustSelect(c)
+		file, err := record.Plan()
 		if err != nil {
 			return err
 		}
-		j.session.planner.WideDiffs = c.IsSet(flagReport)
-		if j.plans, j.totals, err = a.review(c, j.session, sel); err != nil {
+		j.earlier, j.selection = record, "the clusters of run "+id
+		return a.sourceFile(c, j, file, record.Dir)
+	}
+	if name := c.String(flagPlan); name != "" {
+		file, err := fleet.OpenPlan(name)
+		if err != nil {
 			return err
 		}
-		j.visible = j.session.planner.Visible
-		return nil
+		if want := c.String(flagChecksum); want != "" && want != file.Checksum {
+			return fmt.Errorf("%w %s: its checksum is %s, reviewed was %s", fleet.ErrPlanFile, name, file.Checksum, want)
+		}
+		j.planFile, j.selection = file.Bytes, "the clusters of the plan "+shellWord(name)
+		return a.sourceFile(c, j, file, name)
 	}
-	return a.sourceFile(c, j, name)
-}
-
-func (a *app) sourceFile(c *cli.Context, j *job, name string) error {
-	file, err := fleet.OpenPlan(name)
+	sel, err := mustSelect(c)
 	if err != nil {
 		return err
 	}
-	if want := c.String(flagChecksum); want != "" && want != file.Checksum {
-		return fmt.Errorf("%w %s: its checksum is %s, reviewed was %s", fleet.ErrPlanFile, name, file.Checksum, want)
-	}
-	if file.Server != j.session.head.Server {
-		return fmt.Errorf("%w %s: it was made for %s, this is %s", fleet.ErrPlanFile, name, file.Server, j.session.head.Server)
-	}
-	if j.planFile, err = os.ReadFile(name); err != nil {
+	j.selection = inWords(sel)
+	j.session.planner.WideDiffs = c.IsSet(flagReport)
+	if j.plans, j.totals, err = a.review(c, j.session, sel); err != nil {
 		return err
+	}
+	j.visible = j.session.planner.Visible
+	return nil
+}
+
+// sourceFile takes the plans from a plan file, which lies at place.
+func (a *app) sourceFile(c *cli.Context, j *job, file *fleet.PlanFile, place string) error {
+	if file.Server != j.session.head.Server {
+		return fmt.Errorf("%w %s: it was made for %s, this is %s", fleet.ErrPlanFile, place, file.Server, j.session.head.Server)
 	}
 	j.session.planner = file.Planner(j.session.planner)
 	if err := j.session.planner.Prepare(c.Context); err != nil {
@@ -226,6 +235,28 @@ func (a *app) review(c *cli.Context, s *session, sel fleet.Selection) ([]*fleet.
 	}
 	fmt.Fprintln(text.W, totals)
 	return plans, totals, nil
+}
+
+// clustersAtOnce is how many clusters have their nodes looked at side by side.
+const clustersAtOnce = 4
+
+// checkPlans looks at the nodes of the clusters that are to be changed, and
+// takes those out whose kubelets would not start.
+func (a *app) checkPlans(c *cli.Context, j *job) error {
+	if j.pending() == 0 {
+		return nil
+	}
+	fmt.Fprintf(a.streams.Err, "rkepatch: looking at the nodes of %d cluster(s)\n", j.pending())
+	text := a.reviewText(j.session)
+	err := j.look.CheckPlans(c.Context, j.session.planner, j.plans, clustersAtOnce, text.Checked)
+	if err != nil {
+		return err
+	}
+	j.totals = report.Totals{}
+	for _, p := range j.plans {
+		j.totals.Add(p)
+	}
+	return nil
 }
 
 func (a *app) confirm(c *cli.Context, j *job) error {

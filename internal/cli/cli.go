@@ -54,12 +54,8 @@ func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clo
 }
 
 func (a *app) command() *cli.App {
-	commands := []*cli.Command{a.clustersCommand(), a.planCommand(), a.applyCommand(), a.rollbackCommand(), a.runsCommand()}
-	for _, c := range commands {
-		c.OnUsageError = onUsageError
-		c.Before = refuseLateFlags
-		c.UseShortOptionHandling = false
-	}
+	commands := []*cli.Command{a.clustersCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(), a.rollbackCommand(), a.runsCommand()}
+	strict(commands)
 	return &cli.App{
 		Name:    "rkepatch",
 		Usage:   "move Rancher RKE1 clusters to the external ECR image credential provider before Kubernetes 1.27",
@@ -67,9 +63,10 @@ func (a *app) command() *cli.App {
 		Description: "Kubernetes 1.27 removed the kubelet's built-in ECR login. rkepatch adds the two kubelet arguments and\n" +
 			"the binds that replace it to each cluster's rancher_kubernetes_engine_config: it shows the diff, applies\n" +
 			"it through the Rancher API and follows the roll-out to its real end.\n\n" +
-			"  rkepatch clusters                          the fleet at a glance\n" +
-			"  rkepatch plan 'prod-*'                     what would change; changes nothing\n" +
-			"  rkepatch apply prod-eu --skip-node-check   do it",
+			"  rkepatch clusters                the fleet at a glance\n" +
+			"  rkepatch nodes check 'prod-*'    would every kubelet start with it\n" +
+			"  rkepatch plan 'prod-*'           what would change; changes nothing\n" +
+			"  rkepatch apply prod-eu           do it, follow it, verify it",
 		Commands:                  commands,
 		Reader:                    a.streams.In,
 		Writer:                    a.streams.Out,
@@ -87,8 +84,20 @@ func (a *app) command() *cli.App {
 	}
 }
 
+// strict makes the commands refuse what they would otherwise misunderstand.
+func strict(commands []*cli.Command) {
+	for _, c := range commands {
+		c.OnUsageError = onUsageError
+		c.UseShortOptionHandling = false
+		if len(c.Subcommands) == 0 {
+			c.Before = refuseLateFlags
+		}
+		strict(c.Subcommands)
+	}
+}
+
 func onUsageError(c *cli.Context, err error, _ bool) error {
-	name := strings.TrimSpace("rkepatch " + strings.TrimPrefix(c.Command.Name, "rkepatch"))
+	name := strings.TrimSpace("rkepatch " + strings.TrimPrefix(c.Command.FullName(), "rkepatch"))
 	return usagef(name+" --help lists the flags", "%s", err)
 }
 
@@ -97,7 +106,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 func refuseLateFlags(c *cli.Context) error {
 	for _, arg := range c.Args().Slice() {
 		if strings.HasPrefix(arg, "-") {
-			return usagef(fmt.Sprintf("write flags before the names: rkepatch %s %s NAME...", c.Command.Name, arg), "flag %s stands behind a name and would be ignored", arg)
+			return usagef(fmt.Sprintf("write flags before the names: rkepatch %s %s NAME...", c.Command.FullName(), arg), "flag %s stands behind a name and would be ignored", arg)
 		}
 	}
 	return nil

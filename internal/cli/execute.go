@@ -7,6 +7,7 @@ import (
 
 	"rkepatch/internal/fleet"
 	"rkepatch/internal/report"
+	"rkepatch/rancher"
 )
 
 // execute carries the plans out, and shows and logs how that goes.
@@ -24,25 +25,26 @@ func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
 	applier := fleet.Applier{
 		Planner: j.session.planner, Run: j.run, Clock: a.clock, Pace: j.pace, Revert: j.revert, Earlier: j.resumed,
 		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
-		RollbackOnFailure: c.Bool(flagRollback), Flags: stateFlag(c), Recheck: c.IsSet(flagPlan) || c.IsSet(flagResume),
+		RollbackOnFailure: c.Bool(flagRollback), Flags: runWords(c), PlanFlags: planWords(c, j.session.planner), Recheck: c.IsSet(flagPlan) || c.IsSet(flagResume),
 		Say: func(id, name, text string) {
 			a.logs.step(id, name, text)
 			progress.Say(id, name, text)
 		},
 		Done: func(o fleet.Outcome) {
+			o = j.words(o)
 			a.logs.outcome(o)
 			progress.Done(o)
 		},
 	}
-	return applier.Apply(c.Context, j.plans)
-}
-
-// stateFlag is what a later command needs to find the run again.
-func stateFlag(c *cli.Context) string {
-	if dir := c.String(flagStateDir); dir != "" {
-		return " --" + flagStateDir + " " + dir
+	if j.look != nil {
+		j.look.Say = func(cl *rancher.Cluster, text string) { a.logs.step(cl.ID, cl.Name, text) }
+		applier.Nodes = j.look
 	}
-	return ""
+	outcomes, err := applier.Apply(c.Context, j.plans)
+	for i, o := range outcomes {
+		outcomes[i] = j.words(o)
+	}
+	return outcomes, err
 }
 
 // live reports whether lines on the terminal may be written over. The requests

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"rkepatch/internal/fleet"
+	"rkepatch/internal/nodescript"
 	"rkepatch/rancher"
 	"rkepatch/rkeconfig"
 )
@@ -54,10 +56,16 @@ func exitCode(ctx context.Context, w io.Writer, err error) int {
 		fmt.Fprintf(w, "rkepatch: hint: %s\n", oneLine(hint))
 	}
 	var usage *usageError
-	if errors.As(err, &usage) || errors.Is(err, fleet.ErrSelection) || errors.Is(err, fleet.ErrPace) || errors.Is(err, rkeconfig.ErrPatch) || errors.Is(err, rancher.ErrNoURL) || errors.Is(err, rancher.ErrNoCredentials) || errors.Is(err, rancher.ErrOption) {
+	if errors.As(err, &usage) || slices.ContainsFunc(misuses, func(target error) bool { return errors.Is(err, target) }) {
 		return ExitUsage
 	}
 	return ExitError
+}
+
+// misuses are the errors about what the program was told.
+var misuses = []error{
+	fleet.ErrSelection, fleet.ErrPace, rkeconfig.ErrPatch, nodescript.ErrOption,
+	rancher.ErrNoURL, rancher.ErrNoCredentials, rancher.ErrOption,
 }
 
 // hintFor finds the innermost advice that an error carries.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,14 +15,23 @@ import (
 	"rkepatch/internal/report"
 )
 
+// The kinds of runs, as the journal names them.
+const (
+	kindApply    = "apply"
+	kindRollback = "rollback"
+)
+
 // job is a run in the making.
 type job struct {
 	session *session
 	pace    fleet.Pace
-	kind    string // apply or rollback
+	kind    string
 	plans   []*fleet.ClusterPlan
 	totals  report.Totals
 	visible int
+
+	look      *fleet.NodeLook // nil with --skip-node-check
+	selection string          // which clusters were asked for, in words
 
 	checksum string // of the plan file
 	planFile []byte // as it was reviewed; nil when the plans are fresh
@@ -31,21 +41,31 @@ type job struct {
 	revert   *fleet.Reverter
 }
 
-// pending is how many clusters are still to be changed: a run that is resumed
+// todo gives the clusters that are still to be changed: a run that is resumed
 // leaves those alone that it is done with.
-func (j *job) pending() int {
-	n := 0
+func (j *job) todo() []*fleet.ClusterPlan {
+	var todo []*fleet.ClusterPlan
 	for _, p := range j.plans {
 		done := false
-		if j.kind == "apply" && j.earlier != nil {
+		if j.kind == kindApply && j.earlier != nil {
 			earlier := j.earlier.Clusters[p.ID]
 			done = earlier.Settled() || earlier.RolledBack != ""
 		}
 		if p.Action == fleet.ActionPatch && !done {
-			n++
+			todo = append(todo, p)
 		}
 	}
-	return n
+	return todo
+}
+
+func (j *job) pending() int { return len(j.todo()) }
+
+// words gives an outcome as this kind of run calls it.
+func (j *job) words(o fleet.Outcome) fleet.Outcome {
+	if j.revert != nil {
+		return report.OfRollback(o)
+	}
+	return o
 }
 
 // carryOut asks, makes the run, applies and reports.
@@ -71,7 +91,7 @@ func (a *app) carryOut(c *cli.Context, j *job, dir string) error {
 	}
 	outcomes, err := a.execute(c, j)
 	if err != nil {
-		return err
+		return a.endedBy(c, j, err)
 	}
 	code := applyCode(c.Context, outcomes)
 	var unnoted error
@@ -86,6 +106,19 @@ func (a *app) carryOut(c *cli.Context, j *job, dir string) error {
 		return nil
 	}
 	return exitError(code)
+}
+
+// endedBy notes that a run ended before any cluster had its turn, and says which
+// one.
+func (a *app) endedBy(c *cli.Context, j *job, why error) error {
+	if j.run == nil {
+		return why
+	}
+	fmt.Fprintf(a.streams.Err, "rkepatch: run %s ended before anything was sent; its journal lies in %s\n", j.run.ID, j.run.Dir)
+	if c.Context.Err() != nil {
+		return why
+	}
+	return errors.Join(why, j.run.Note(fleet.Entry{Event: fleet.EventEnded, Text: "nothing was sent: " + why.Error()}))
 }
 
 // announce says how the clusters will be gone through, and stops a run that
@@ -116,7 +149,7 @@ func join(ns []int) string {
 // writes reports whether the job writes into the state directory: it changes
 // clusters, or finds that what it was to take back is back already.
 func (j *job) writes() bool {
-	return j.pending() > 0 || j.kind == "apply" && (j.earlier != nil || j.planFile != nil) || j.revert != nil && j.totals.Blocked < len(j.plans)
+	return j.pending() > 0 || j.kind == kindApply && (j.earlier != nil || j.planFile != nil) || j.revert != nil && j.totals.Blocked < len(j.plans)
 }
 
 // begin makes the run's place, or goes on in that of the run to be resumed. An
@@ -139,8 +172,12 @@ func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
 			return err
 		}
 	case j.earlier != nil:
+		announced := j.pending()
 		if j.earlier, err = fleet.LoadRun(dir, j.earlier.ID); err != nil {
 			return err
+		}
+		if left := j.pending(); left != announced {
+			return fmt.Errorf("run %s went on meanwhile: %d of its clusters were left, now %d are; nothing was changed, resume it again", j.earlier.ID, announced, left)
 		}
 		j.resumed = j.earlier.Clusters
 		if j.run, err = j.earlier.Open(); err != nil {
@@ -158,7 +195,7 @@ func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
 	}
 	return j.run.Begin(fleet.Head{
 		Kind: j.kind, Of: of, Server: j.session.head.Server, Program: a.version,
-		Clusters: len(j.plans), SkipNodeCheck: c.Bool(flagSkipNodeCheck), PlanChecksum: j.checksum, Flags: paceOf(c),
+		Clusters: len(j.plans), SkipNodeCheck: c.Bool(flagSkipNodeCheck), PlanChecksum: j.checksum, Flags: given(c, slices.Concat(keptFlags, rancherFlags)...),
 	}, j.planFile)
 }
 
@@ -184,7 +221,10 @@ func (a *app) writePlanFile(j *job) ([]byte, error) {
 // show writes what came of the run: text or JSON on stdout, and the page.
 func (a *app) show(c *cli.Context, j *job, outcomes []fleet.Outcome, code int) error {
 	if j.session.json {
-		doc := report.RunJSON{Head: j.session.head, Plans: j.plans, Outcomes: outcomes, Totals: j.totals, ExitCode: code}
+		doc := report.RunJSON{Head: j.session.head, RunKind: j.kind, Plans: j.plans, Outcomes: outcomes, Totals: j.totals, ExitCode: code}
+		if j.revert != nil {
+			doc.Of = j.earlier.ID
+		}
 		if j.run != nil {
 			doc.Run = j.run.ID
 		}

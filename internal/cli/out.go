@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 )
@@ -61,6 +62,9 @@ func (a *app) written() error {
 // checkTarget refuses to put a file in the place of something that is none:
 // --out /dev/null, run by root, would replace the device.
 func checkTarget(flag, name string) error {
+	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
+		return usagef("make the directory "+filepath.Dir(name)+" first", "--%s %s: there is no such directory", flag, name)
+	}
 	info, err := os.Lstat(name)
 	if err == nil && !info.Mode().IsRegular() {
 		return usagef("name a file", "--%s %s: that is not a regular file", flag, name)

@@ -40,17 +40,6 @@ func paceFlags() []cli.Flag {
 // --not-after is not: it names a time of the day.
 var keptFlags = []string{flagParallel, flagWaves, flagPause, flagMaxFailures, flagOrder, flagLargeWave, flagRollback, flagTimeout}
 
-// paceOf gives the kept flags that were given.
-func paceOf(c *cli.Context) map[string]string {
-	kept := map[string]string{}
-	for _, name := range keptFlags {
-		if c.IsSet(name) {
-			kept[name] = fmt.Sprint(c.Value(name))
-		}
-	}
-	return kept
-}
-
 // keepPace sets what the run to be resumed was begun with and what was not
 // given anew.
 func keepPace(c *cli.Context, flags map[string]string) error {

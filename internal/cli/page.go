@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -34,9 +33,6 @@ func checkReport(c *cli.Context) error {
 	}
 	if _, err := report.FormatOf(name); err != nil {
 		return usagef("name it .html, .md or .json", "--%s: %s", flagReport, err)
-	}
-	if info, err := os.Stat(filepath.Dir(name)); err != nil || !info.IsDir() {
-		return usagef("make the directory first", "--%s %s: there is no such directory", flagReport, name)
 	}
 	return checkTarget(flagReport, name)
 }
@@ -85,12 +81,14 @@ func (p *pageFile) finish(t report.Totals, failure error) error {
 
 // writeRunPage writes the page of a run that is over.
 func (a *app) writeRunPage(c *cli.Context, j *job, outcomes []fleet.Outcome) error {
-	d := report.PageData{Head: j.session.head, Kind: "Run", Command: commandLine(c)}
-	if j.run != nil && j.revert == nil { // the page offers to roll the run back
+	d := report.PageData{Head: j.session.head, Kind: "Run", RunKind: j.kind, Selection: j.selection, Command: commandLine(c), Waves: waves(j)}
+	if j.run != nil {
 		d.Run = j.run.ID
 	}
-	if j.resumed == nil { // whose waves began in an earlier call
-		d.Waves = waves(j)
+	if j.revert != nil {
+		d.Of = j.earlier.ID
+	} else if j.run != nil {
+		d.Undo = "rkepatch rollback" + runWords(c) + " " + j.run.ID
 	}
 	page, err := a.newPage(c, d)
 	if page == nil {
@@ -107,25 +105,12 @@ func (a *app) writeRunPage(c *cli.Context, j *job, outcomes []fleet.Outcome) err
 // waves gives the ids of the clusters to be changed, wave by wave.
 func waves(j *job) [][]string {
 	var ids []string
-	for _, p := range j.plans {
-		if p.Action == fleet.ActionPatch {
-			ids = append(ids, p.ID)
-		}
+	for _, p := range j.todo() {
+		ids = append(ids, p.ID)
 	}
 	var out [][]string
 	for _, size := range j.pace.Sizes(len(ids)) {
 		out, ids = append(out, ids[:size]), ids[size:]
 	}
 	return out
-}
-
-// commandLine is the call without what may be secret.
-func commandLine(c *cli.Context) string {
-	parts := []string{"rkepatch", c.Command.Name}
-	for _, f := range c.LocalFlagNames() {
-		if f != flagToken && f != flagURL && len(f) > 1 {
-			parts = append(parts, fmt.Sprintf("--%s=%v", f, c.Value(f)))
-		}
-	}
-	return strings.Join(append(parts, c.Args().Slice()...), " ")
 }

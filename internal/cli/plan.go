@@ -40,6 +40,11 @@ func (a *app) plan(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if name := c.String(flagOut); name != "" {
+		if err := checkTarget(flagOut, name); err != nil {
+			return err
+		}
+	}
 	s, err := a.open(c)
 	if err != nil {
 		return err
@@ -88,7 +93,7 @@ func (a *app) feed(c *cli.Context, s *session, sel fleet.Selection, totals *repo
 // planSinks gives where the plans go: stdout, the plan file, the review page.
 func (a *app) planSinks(c *cli.Context, s *session) ([]planSink, error) {
 	sinks := []planSink{a.stdoutSink(s)}
-	page, err := a.newPage(c, report.PageData{Head: s.head, Kind: "Plan", Command: commandLine(c)})
+	page, err := a.newPage(c, report.PageData{Head: s.head, Kind: "Plan", Selection: inWords(selection(c)), Command: commandLine(c)})
 	if err != nil {
 		return nil, err
 	}
@@ -99,9 +104,6 @@ func (a *app) planSinks(c *cli.Context, s *session) ([]planSink, error) {
 		})
 	}
 	if name := c.String(flagOut); name != "" {
-		if err := checkTarget(flagOut, name); err != nil {
-			return nil, err
-		}
 		w, err := s.planner.CreatePlan(name, a.version, s.head.RancherVersion, a.clock.Now())
 		if err != nil {
 			return nil, err

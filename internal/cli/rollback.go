@@ -43,7 +43,7 @@ func (a *app) rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if record.Head.Kind != "apply" {
+	if record.Head.Kind != kindApply {
 		return usagef("apply again what it took back", "run %s is a %s, which is not rolled back", record.ID, record.Head.Kind)
 	}
 	ids, err := record.Changed(c.Args().Tail())
@@ -62,7 +62,7 @@ func (a *app) rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	j := &job{session: s, pace: pace, kind: "rollback", earlier: record, visible: file.Visible, revert: &fleet.Reverter{Planner: s.planner, Run: record.Place()}}
+	j := &job{session: s, pace: pace, kind: kindRollback, selection: rollbackWords(record.ID, c.Args().Tail()), earlier: record, visible: file.Visible, revert: &fleet.Reverter{Planner: s.planner, Run: record.Place()}}
 	if j.plans, err = j.revert.Plan(c.Context, ids); err != nil {
 		return err
 	}
@@ -74,6 +74,14 @@ func (a *app) rollback(c *cli.Context) error {
 	fmt.Fprintln(text.W, j.totals)
 	sortPlans(c, j.plans)
 	return a.carryOut(c, j, dir)
+}
+
+// rollbackWords says which clusters of which run are meant.
+func rollbackWords(run string, names []string) string {
+	if len(names) == 0 {
+		return "the clusters that run " + run + " changed"
+	}
+	return inWords(fleet.Selection{Names: names}) + " of run " + run
 }
 
 // openFor opens a session for what a run's plan file says, which must be for

@@ -38,7 +38,7 @@ func (a *app) runs(c *cli.Context) error {
 	case len(args) == 0:
 		return a.listRuns(dir, asJSON)
 	case len(args) == 2 && args[0] == "show":
-		return a.showRun(dir, args[1], asJSON)
+		return a.showRun(c, dir, args[1], asJSON)
 	default:
 		return usagef("rkepatch runs, or rkepatch runs show RUN", "runs takes nothing, or show and the id of a run")
 	}
@@ -62,31 +62,42 @@ func (a *app) listRuns(dir string, asJSON bool) error {
 	tab := tabwriter.NewWriter(a.streams.Out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(tab, "RUN\tKIND\tBEGUN\tENDED\tSERVER\tCLUSTERS")
 	for _, r := range records {
-		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Head.Kind, r.Begun.Local().Format(time.DateTime), ended(r), report.Clean(r.Head.Server), r.Count())
+		fmt.Fprintf(tab, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Head.Kind, r.Begun.Local().Format(time.DateTime), ended(r), report.Clean(r.Head.Server), report.Clean(r.Count()))
 	}
 	return tab.Flush()
 }
 
 func ended(r *fleet.Record) string {
-	if r.Ended.IsZero() {
+	switch {
+	case r.Running:
+		return "running"
+	case r.Ended.IsZero():
 		return "cut off"
 	}
 	return r.Ended.Local().Format(time.DateTime)
 }
 
-func (a *app) showRun(dir, id string, asJSON bool) error {
+func (a *app) showRun(c *cli.Context, dir, id string, asJSON bool) error {
 	r, err := fleet.LoadRun(dir, id)
 	if err != nil {
 		return err
 	}
+	if r.Ended.IsZero() {
+		all, err := fleet.Runs(dir, func(string) {})
+		r.Running = err == nil && slices.ContainsFunc(all, func(o *fleet.Record) bool { return o.ID == id && o.Running })
+	}
 	if asJSON {
 		return json.NewEncoder(a.streams.Out).Encode(map[string]any{"apiVersion": report.APIVersion, "kind": "RunRecord", "record": r})
 	}
-	fmt.Fprintf(a.streams.Out, "run %s, %s, %s: %s\n", r.ID, r.Head.Kind, report.Clean(r.Head.Server), r.Count())
+	fmt.Fprintf(a.streams.Out, "run %s, %s, %s: %s\n", r.ID, r.Head.Kind, report.Clean(r.Head.Server), report.Clean(r.Count()))
 	for _, e := range r.Entries {
 		text := e.Text
 		if e.Outcome != nil {
-			text = fmt.Sprintf("%s: %s", e.Outcome.Status, e.Outcome.Message)
+			o := *e.Outcome
+			if r.Head.Kind == kindRollback {
+				o = report.OfRollback(o)
+			}
+			text = fmt.Sprintf("%s: %s", o.Status, o.Message)
 		}
 		if e.By != "" {
 			text = "by run " + e.By
@@ -98,12 +109,29 @@ func (a *app) showRun(dir, id string, asJSON bool) error {
 			fmt.Fprintf(a.streams.Out, "%s next: %s\n", report.Clean(r.Clusters[id].Name), report.Clean(o.Next))
 		}
 	}
-	switch {
-	case !r.Ended.IsZero():
-	case r.Head.Kind == "apply":
-		fmt.Fprintf(a.streams.Err, "rkepatch: the run goes on or was cut off; then rkepatch apply --resume %s --skip-node-check goes on\n", r.ID)
-	default:
-		fmt.Fprintf(a.streams.Err, "rkepatch: the rollback goes on or was cut off; then rkepatch rollback %s does what is left\n", r.Head.Of)
+	if next := goOn(c, r); next != "" {
+		fmt.Fprintf(a.streams.Err, "rkepatch: %s\n", report.Clean(next))
 	}
 	return nil
+}
+
+// goOn says how a run that is not over goes on, "" for one that is.
+func goOn(c *cli.Context, r *fleet.Record) string {
+	flags := words(r.Head.Flags, rancherFlags...) + words(given(c, flagStateDir), flagStateDir)
+	next := fmt.Sprintf("rkepatch apply%s --resume %s goes on", flags, r.ID)
+	if r.Head.SkipNodeCheck {
+		next = fmt.Sprintf("rkepatch apply%s --resume %s --%s goes on", flags, r.ID, flagSkipNodeCheck)
+	}
+	if r.Head.Kind == kindRollback {
+		next = fmt.Sprintf("rkepatch rollback%s %s does what is left", flags, r.Head.Of)
+	}
+	switch {
+	case r.Running:
+		return "the run is going on"
+	case r.Ended.IsZero():
+		return "the run was cut off; " + next
+	case len(r.Clusters) == 0:
+		return "the run ended before the first cluster had its turn; " + next
+	}
+	return ""
 }

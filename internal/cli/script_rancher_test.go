@@ -3,15 +3,18 @@ package cli
 import (
 	"encoding/json"
 	"encoding/pem"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rkepatch/fixtures/simkube"
 	"rkepatch/fixtures/simrancher"
 )
 
@@ -39,6 +42,18 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 		access, secret, _ := strings.Cut(simrancher.AdminToken, ":")
 		ts.Setenv("RANCHER_ACCESS_KEY", access)
 		ts.Setenv("RANCHER_SECRET_KEY", secret)
+	case "nodes":
+		cluster, err := simkube.Behind(sim, arg(0), ts.MkAbs("nodes"))
+		ts.Check(err)
+		ts.Defer(cluster.Close)
+	case "mirror":
+		binary, err := standIn(arg(0))
+		ts.Check(err)
+		mirror, sum := simkube.Mirror(binary)
+		server := httptest.NewServer(mirror)
+		ts.Defer(server.Close)
+		ts.Setenv("MIRROR", server.URL)
+		ts.Setenv("SHA256", sum)
 	case "fail":
 		sim.Script(arg(0), simrancher.Fail{Message: arg(1)})
 	case "succeed":
@@ -47,6 +62,8 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 		sim.Script(arg(0), simrancher.Hang{})
 	case "stuck":
 		sim.Script(arg(0), simrancher.WorkerStuck{Node: arg(1)})
+	case "refuse":
+		sim.Inject(simrancher.Fault{Path: arg(0), Status: http.StatusForbidden})
 	case "edit":
 		sim.Edit(arg(0), func(object map[string]any) {
 			applied, _ := object["appliedSpec"].(map[string]any) // rolled out already
@@ -89,6 +106,23 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("rancher cannot %s", what)
 	}
 }
+
+// standIn builds a stand-in provider once per API version.
+func standIn(api string) ([]byte, error) {
+	standIns.Lock()
+	defer standIns.Unlock()
+	if binary, ok := standIns.built[api]; ok {
+		return binary, nil
+	}
+	binary, err := simkube.BuildProvider(api)
+	standIns.built[api] = binary
+	return binary, err
+}
+
+var standIns = struct {
+	sync.Mutex
+	built map[string][]byte
+}{built: map[string][]byte{}}
 
 func storedKubelet(object map[string]any) map[string]any {
 	for _, key := range []string{"rancherKubernetesEngineConfig", "services", "kubelet"} {

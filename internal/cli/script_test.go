@@ -33,10 +33,13 @@ func TestMain(m *testing.M) {
 // Commands beside testscript's own:
 //
 //	rancher tls                      Rancher has a certificate nobody knows; its CA is in ca.pem
+//	rancher nodes ID                 nodes of cluster ID really run pods; node X has the folder nodes/X for a file system
+//	rancher mirror API               $MIRROR serves a provider that speaks API, with the checksum $SHA256
 //	rancher fail ID MESSAGE          the next change of cluster ID fails in RKE
 //	rancher stuck ID NODE            that worker's kubelet does not come up
 //	rancher hang ID                  the next change of cluster ID never ends
 //	rancher edit ID KEY VALUE        somebody sets a kubelet argument, straight in the store
+//	rancher refuse /path             answers 403 to requests for it from now on
 //	rancher await 'GET /path'        waits for such a request, then forgets all requests
 //	rancher puts N                   there were N PUTs so far
 //	rancher kubelet ID TEXT          the stored kubelet section contains TEXT

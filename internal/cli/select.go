@@ -41,3 +41,23 @@ func mustSelect(c *cli.Context) (fleet.Selection, error) {
 	}
 	return s, nil
 }
+
+// inWords gives a selection as it is typed.
+func inWords(s fleet.Selection) string {
+	var parts []string
+	if s.All {
+		parts = append(parts, "--"+flagAll)
+	}
+	for _, f := range []struct{ name, value string }{{flagLabel, s.Label}, {flagKube, s.KubernetesVersion}} {
+		if f.value != "" {
+			parts = append(parts, "--"+f.name, shellWord(f.value))
+		}
+	}
+	for _, name := range s.Exclude {
+		parts = append(parts, "--"+flagExclude, shellWord(name))
+	}
+	for _, name := range s.Names {
+		parts = append(parts, shellWord(name))
+	}
+	return strings.Join(parts, " ")
+}

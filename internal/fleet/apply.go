@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -45,7 +46,8 @@ type Outcome struct {
 	Started  time.Time     `json:"started,omitzero"`
 	Duration time.Duration `json:"durationNanoseconds"`
 	Message  string        `json:"message,omitempty"`
-	Next     string        `json:"next,omitempty"` // the command that settles it
+	Next     string        `json:"next,omitempty"`     // the command that settles it
+	Findings []Finding     `json:"findings,omitempty"` // what was seen on the nodes
 	Err      error         `json:"-"`
 }
 
@@ -62,14 +64,18 @@ type Applier struct {
 	RollbackOnFailure bool
 	// Revert makes the run a rollback: plans are computed by it.
 	Revert *Reverter
+	// Nodes looks at the nodes right before each PUT and once a roll-out is over.
+	// Nil does not.
+	Nodes NodeCheck
 	// Earlier holds what a run that is resumed had come to, by cluster id.
 	Earlier map[string]Earlier
 	// Recheck says that the plans are older than this call: a cluster with
 	// nothing to do is read again before that is said.
 	Recheck bool
-	// Flags is appended to the commands that Outcome.Next names, such as
-	// " --state-dir DIR".
-	Flags string
+	// Flags and PlanFlags are put into the commands that Outcome.Next names: those
+	// that find the run again, such as " --state-dir DIR", and those that plan the
+	// same once more.
+	Flags, PlanFlags string
 	// Say is told of every step, Done of every cluster that is over; from
 	// several goroutines.
 	Say  func(id, name, text string)
@@ -182,39 +188,31 @@ func (a *Applier) checkSchema(ctx context.Context) error {
 	return a.Planner.Rancher.CheckSchema(ctx, "kubeletService", map[string]any{"extraArgs": args, "extraBinds": binds})
 }
 
-// one takes one cluster through GET, comparison, pre-image, PUT and following.
+// one takes one cluster through GET, comparison, a look at its nodes, pre-image,
+// PUT and following.
 func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Outcome {
 	out := Outcome{ID: planned.ID, Name: planned.Name}
-	look := a.look(out.ID)
 	if err := a.log(Entry{Event: EventStarted, Cluster: out.ID, Name: out.Name}); err != nil {
 		return out.failed(false, err, a.again(out.ID))
 	}
-	cl, fresh, err := a.fresh(ctx, planned)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return a.notStarted(out, "interrupted before anything was written")
-	case errors.Is(err, ErrStale):
-		out.Status, out.Message, out.Next, out.Err = StatusStale, err.Error(), look, err
-		return out
-	case err != nil && a.Earlier[out.ID].Sent:
-		return out.failed(true, err, a.again(out.ID))
-	case err != nil:
-		return out.failed(false, err, look)
-	case fresh.Action == ActionNone && a.Revert != nil:
-		return a.follow(ctx, f, a.noteUndone(out), cl, cl)
-	case fresh.Patched == rkeconfig.Patched && a.Revert == nil && a.Earlier[out.ID].Sent:
-		return a.follow(ctx, f, out, cl, cl)
-	case fresh.Action == ActionNone:
-		out.Status, out.Message = StatusUnchanged, "already as wanted: somebody else was faster"
-		return out
-	case fresh.Action == ActionBlocked:
-		out.Status, out.Message, out.Next = StatusBlocked, worstOf(fresh), look
-		return out
+	cl, fresh, over := a.ready(ctx, f, out, planned)
+	if over == nil && a.Nodes != nil && a.Revert == nil {
+		a.say(out.ID, out.Name, "looking at the nodes")
+		out.Findings = a.Nodes.Check(ctx, cl, fresh.wanted)
+		if f, _ := worst(out.Findings); f.Severity == Block && ctx.Err() == nil {
+			out.Status, out.Message, out.Next = StatusBlocked, f.Code+": "+f.Message, "rkepatch nodes check"+a.PlanFlags+" "+out.ID
+			return out
+		}
+		// That took a while: somebody may have changed the cluster.
+		cl, fresh, over = a.ready(ctx, f, out, planned)
+	}
+	if over != nil {
+		return *over
 	}
 	if err := a.onlyOwn(cl, fresh); err != nil {
 		return out.failed(false, err, a.look(out.ID))
 	}
-	err = a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now())
+	err := a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now())
 	for _, event := range []Event{EventPreImage, EventPut} {
 		if err == nil && ctx.Err() != nil {
 			return a.notStarted(out, "interrupted before anything was written")
@@ -247,6 +245,33 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	return a.follow(ctx, f, out, cl, stored)
 }
 
+// ready reads a cluster whose turn has come. The outcome is nil when it is to be
+// changed, and says what became of it when it is not.
+func (a *Applier) ready(ctx context.Context, f *follower, out Outcome, planned *ClusterPlan) (*rancher.Cluster, *ClusterPlan, *Outcome) {
+	cl, fresh, err := a.fresh(ctx, planned)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		out = a.notStarted(out, "interrupted before anything was written")
+	case errors.Is(err, ErrStale):
+		out.Status, out.Message, out.Next, out.Err = StatusStale, err.Error(), a.look(out.ID), err
+	case err != nil && a.Earlier[out.ID].Sent:
+		out = out.failed(true, err, a.again(out.ID))
+	case err != nil:
+		out = out.failed(false, err, a.look(out.ID))
+	case fresh.Action == ActionNone && a.Revert != nil:
+		out = a.follow(ctx, f, a.noteUndone(out), cl, cl)
+	case fresh.Patched == rkeconfig.Patched && a.Revert == nil && a.Earlier[out.ID].Sent:
+		out = a.follow(ctx, f, out, cl, cl)
+	case fresh.Action == ActionNone:
+		out.Status, out.Message = StatusUnchanged, "already as wanted: somebody else was faster"
+	case fresh.Action == ActionBlocked:
+		out.Status, out.Message, out.Next = StatusBlocked, worstOf(fresh), a.look(out.ID)
+	default:
+		return cl, fresh, nil
+	}
+	return cl, fresh, &out
+}
+
 // follow waits for the end of a roll-out that began with stored.
 func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, stored *rancher.Cluster) Outcome {
 	out.Stored = true
@@ -264,7 +289,7 @@ func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, 
 	case errors.Is(err, ErrInterrupted):
 		out.Status, out.Message, out.Err = StatusInFlight, err.Error(), err
 		if out.Next = a.again(out.ID); a.Revert != nil {
-			out.Next = seeClusters
+			out.Next = a.seeClusters()
 		}
 	case errors.Is(err, ErrStale) && a.Revert == nil:
 		out.Status, out.Stored, out.Message, out.Next, out.Err = StatusStale, false, err.Error(), a.look(out.ID), err
@@ -281,20 +306,51 @@ func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, 
 		out.Status, out.Message = StatusPatched, "rolled back, every kubelet is as before"
 	default:
 		out.Status, out.Message = StatusPatched, "every kubelet has the change"
+		if a.Nodes != nil {
+			return a.verify(ctx, f, out, before, stored, w.since)
+		}
+	}
+	return out
+}
+
+// verify looks at the running kubelets of a cluster that Rancher is done with.
+func (a *Applier) verify(ctx context.Context, f *follower, out Outcome, before, stored *rancher.Cluster, since time.Time) Outcome {
+	a.say(out.ID, out.Name, "looking at the running kubelets")
+	doc, err := rkeconfig.ParseDocument(stored.Config)
+	if err != nil {
+		return a.failed(ctx, f, out, before, true, err)
+	}
+	if before == stored {
+		since = time.Time{} // sent by an earlier call
+	}
+	out.Findings = a.Nodes.Verify(ctx, stored, doc, since)
+	switch bad, _ := worst(out.Findings); {
+	case ctx.Err() != nil:
+		out.Message += "; the look at them was interrupted"
+	case bad.Severity == Block:
+		return a.failed(ctx, f, out, before, true, fmt.Errorf("Rancher is done, but %s: %s", bad.Code, bad.Message))
+	case bad.Severity == Warn:
+		out.Message += "; " + bad.Code + ": " + bad.Message
+	default:
+		out.Message = "every kubelet runs with the change, as seen on its node"
 	}
 	return out
 }
 
 // seeClusters is what to do about a rollback that is stored: it cannot be done
 // twice, Rancher goes on with it.
-const seeClusters = "rkepatch clusters"
+func (a *Applier) seeClusters() string { return "rkepatch clusters" + a.PlanFlags }
 
 // again is the command that tries once more; it looks first at what there is.
 func (a *Applier) again(id string) string {
 	if a.Revert != nil {
-		return "rkepatch rollback " + a.Revert.Run.ID + " " + id + a.Flags
+		return "rkepatch rollback" + a.Flags + " " + a.Revert.Run.ID + " " + id
 	}
-	return "rkepatch apply --resume " + a.Run.ID + " --skip-node-check" + a.Flags
+	skip := ""
+	if a.Nodes == nil {
+		skip = " --skip-node-check"
+	}
+	return "rkepatch apply --resume " + a.Run.ID + skip + a.Flags
 }
 
 // look is the command that shows what stands in the way.
@@ -302,7 +358,7 @@ func (a *Applier) look(id string) string {
 	if a.Revert != nil {
 		return a.again(id)
 	}
-	return "rkepatch plan " + id
+	return "rkepatch plan" + a.PlanFlags + " " + id
 }
 
 // failed makes out a failure. A change that Rancher may hold is taken back when
@@ -311,9 +367,9 @@ func (a *Applier) failed(ctx context.Context, f *follower, out Outcome, before *
 	next := a.look(out.ID)
 	switch {
 	case a.Revert != nil && out.Stored:
-		next = seeClusters
+		next = a.seeClusters()
 	case a.Revert == nil && stored:
-		next = "rkepatch rollback " + a.Run.ID + " " + out.ID + a.Flags
+		next = "rkepatch rollback" + a.Flags + " " + a.Run.ID + " " + out.ID
 	}
 	out = out.failed(stored, err, next)
 	if !stored || !a.RollbackOnFailure || a.Revert != nil || ctx.Err() != nil {

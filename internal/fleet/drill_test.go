@@ -65,14 +65,15 @@ func (d *drill) begin(run *Run, kind string, plans ...*ClusterPlan) {
 			d.t.Fatal(err)
 		}
 	}
-	if _, err := w.Close(len(plans)); err != nil {
+	sum, err := w.Close(len(plans))
+	if err != nil {
 		d.t.Fatal(err)
 	}
 	data, err := os.ReadFile(name)
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	if err := run.Begin(Head{Kind: kind, Server: d.planner.Rancher.URL(), Clusters: len(plans)}, data); err != nil {
+	if err := run.Begin(Head{Kind: kind, Server: d.planner.Rancher.URL(), Clusters: len(plans), PlanChecksum: sum}, data); err != nil {
 		d.t.Fatal(err)
 	}
 	d.onDisk(run)

@@ -112,7 +112,7 @@ func Catalogue() []Finding {
 	for _, r := range slices.Concat(identityRules, clusterRules) {
 		out = append(out, Finding{Code: r.code, Severity: r.severity, Message: r.meaning, Todo: r.todo})
 	}
-	out = append(out, rewritesFinding, pinsFinding, dropsPlugin, dropsPluginFatal, switchesDocker, checksBucket)
+	out = append(out, rewritesFinding, pinsFinding, dropsPlugin, dropsPluginFatal, switchesDocker, checksBucket, unseenFinding, preImageFinding)
 	for _, k := range rkeconfig.Findings {
 		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning, Todo: mergeTodos[k.Code]})
 	}
@@ -159,12 +159,14 @@ func apply(rules []rule, s *subject, firstOnly bool) []Finding {
 	return out
 }
 
+// severityOf says what a level of the kubelet's rules means for a cluster.
+var severityOf = map[kubelet.Level]rkeconfig.Severity{kubelet.Note: Info, kubelet.Caution: Warn, kubelet.Fatal: Block}
+
 // fromKubelet turns what the kubelet makes of its flags into findings.
 func fromKubelet(remarks []kubelet.Remark) []Finding {
-	severity := map[kubelet.Level]rkeconfig.Severity{kubelet.Note: Info, kubelet.Caution: Warn, kubelet.Fatal: Block}
 	out := make([]Finding, len(remarks))
 	for i, r := range remarks {
-		out[i] = Finding{Code: r.Code, Severity: severity[r.Level], Message: r.Text, Todo: r.Todo}
+		out[i] = Finding{Code: r.Code, Severity: severityOf[r.Level], Message: r.Text, Todo: r.Todo}
 	}
 	return out
 }

@@ -365,7 +365,7 @@ func TestEveryFindingHasACase(t *testing.T) {
 			t.Errorf("%s is listed twice", f.Code)
 		}
 		severities[f.Code] = f.Severity
-		if !slices.ContainsFunc(findingCases, func(c findingCase) bool { return c.code == f.Code }) {
+		if rollbackCases[f.Code] == nil && !slices.ContainsFunc(findingCases, func(c findingCase) bool { return c.code == f.Code }) {
 			t.Errorf("%s has no case in this file", f.Code)
 		}
 		if f.Message == "" || f.Todo == "" {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"text/template"
@@ -36,7 +37,11 @@ func TestFindingsDoc(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got bytes.Buffer
-	if err := page.Execute(&got, groups); err != nil {
+	data := struct {
+		Groups []group
+		Nodes  []Finding
+	}{groups, NodeCatalogue()}
+	if err := page.Execute(&got, data); err != nil {
 		t.Fatal(err)
 	}
 	name := filepath.Join("..", "..", "docs", "findings.md")
@@ -52,7 +57,7 @@ func TestFindingsDoc(t *testing.T) {
 	if d := cmp.Diff(string(want), got.String()); d != "" {
 		t.Errorf("docs/findings.md is not what the catalogue says; run go test ./internal/fleet -update\n%s", d)
 	}
-	for _, f := range Catalogue() {
+	for _, f := range slices.Concat(Catalogue(), NodeCatalogue()) {
 		if !strings.Contains(string(want), "\n| `"+f.Code+"` |") {
 			t.Errorf("docs/findings.md has no line for %s", f.Code)
 		}

@@ -56,14 +56,19 @@ type ClusterPlan struct {
 
 	wanted  rkeconfig.Document
 	emptied bool // a map or list becomes empty, which takes ?_replace=true
+
+	cluster *rancher.Cluster   // as it was read, for a look at its nodes; nil in a plan from a file
+	result  rkeconfig.Document // of the merge, also where it must not be stored
 }
 
 // Worst gives the most severe finding, if there is one.
-func (p *ClusterPlan) Worst() (Finding, bool) {
-	if len(p.Findings) == 0 {
+func (p *ClusterPlan) Worst() (Finding, bool) { return worst(p.Findings) }
+
+func worst(findings []Finding) (Finding, bool) {
+	if len(findings) == 0 {
 		return Finding{}, false
 	}
-	return slices.MaxFunc(p.Findings, func(a, b Finding) int { return int(a.Severity) - int(b.Severity) }), true
+	return slices.MaxFunc(findings, func(a, b Finding) int { return int(a.Severity) - int(b.Severity) }), true
 }
 
 // A review page of a whole fleet must still open: wide diffs end at so many
@@ -83,6 +88,9 @@ type Planner struct {
 	API kubelet.API
 	// WideDiffs fills ClusterPlan.WideDiff, for the review page.
 	WideDiffs bool
+
+	// KeepClusters makes the plans hold what NodeLook.Visit needs.
+	KeepClusters bool
 
 	// Visible is, once Plan has ended, how many RKE1 clusters the token can see.
 	Visible int
@@ -210,6 +218,9 @@ func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
 
 	merged := rkeconfig.Merge(doc, p.Patch, p.mergeOptions(cl))
 	out.Patched = merged.State
+	if p.KeepClusters {
+		out.cluster, out.result = cl, merged.Document
+	}
 	out.Findings = append(apply(clusterRules, s, false), merged.Findings...)
 	if s.versionErr == nil && setsProvider(p.Patch) {
 		today := doc.ExtraArgs()

@@ -65,11 +65,12 @@ type PlanWriter struct {
 	count int
 }
 
-// CreatePlan begins a plan file of p's plans. Errors wrap ErrState.
+// CreatePlan begins a plan file of p's plans. What goes wrong with the file is
+// said with its name.
 func (p *Planner) CreatePlan(name, program, rancherVersion string, now time.Time) (*PlanWriter, error) {
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return nil, stateError(err)
+		return nil, fmt.Errorf("writing the plan file %s: %w", name, err)
 	}
 	w := &PlanWriter{name: name, tmp: tmp, sum: sha256.New()}
 	w.buf = bufio.NewWriter(io.MultiWriter(tmp, w.sum))
@@ -86,9 +87,13 @@ func (w *PlanWriter) write(v any) error {
 		return err
 	}
 	if _, err := w.buf.Write(append(data, '\n')); err != nil {
-		return stateError(err)
+		return w.failed(err)
 	}
 	return nil
+}
+
+func (w *PlanWriter) failed(err error) error {
+	return fmt.Errorf("writing the plan file %s: %w", w.name, err)
 }
 
 // Add writes one cluster's plan.
@@ -102,7 +107,7 @@ func (w *PlanWriter) Add(p *ClusterPlan) error {
 func (w *PlanWriter) Close(visible int) (checksum string, err error) {
 	defer w.Abort()
 	if err := w.buf.Flush(); err != nil {
-		return "", stateError(err)
+		return "", w.failed(err)
 	}
 	fmt.Fprintf(w.sum, "%d %d", w.count, visible)
 	checksum = "sha256:" + hex.EncodeToString(w.sum.Sum(nil))
@@ -114,7 +119,7 @@ func (w *PlanWriter) Close(visible int) (checksum string, err error) {
 		func() error { return os.Rename(w.tmp.Name(), w.name) },
 	} {
 		if err := step(); err != nil {
-			return "", stateError(err)
+			return "", w.failed(err)
 		}
 	}
 	return checksum, syncDir(filepath.Dir(w.name))
@@ -130,18 +135,49 @@ func (w *PlanWriter) Abort() {
 type PlanFile struct {
 	PlanHead
 	Checksum string
+	Bytes    []byte // the file, as it was checked
 	Plans    []*ClusterPlan
 	Visible  int // RKE1 clusters there were to choose from
 }
 
-// OpenPlan reads a plan file from end to end and checks it. Errors wrap
+// maxPlan bounds a plan file: a hundred thousand clusters take less.
+const maxPlan = 1 << 30
+
+// OpenPlan reads a plan file once, from end to end, and checks it. Errors wrap
 // ErrPlanFile and say what is wrong with it.
 func OpenPlan(name string) (*PlanFile, error) {
+	f, err := openPlan(name, maxPlan)
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrPlanFile, name, err)
+	}
+	return f, nil
+}
+
+func openPlan(name string, most int64) (*PlanFile, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var kept bytes.Buffer
+	f, err := readPlan(io.TeeReader(io.LimitReader(file, most+1), &kept))
+	switch {
+	case int64(kept.Len()) > most:
+		return nil, fmt.Errorf("it is larger than %d bytes", most)
+	case err != nil:
+		return nil, err
+	}
+	f.Bytes = kept.Bytes()
+	return f, nil
+}
+
+// readPlan reads and checks the plan file in.
+func readPlan(in io.Reader) (*PlanFile, error) {
 	f := &PlanFile{}
 	seen := map[string]bool{}
 	var end *planEnd
 	sum := sha256.New()
-	err := eachLine(name, func(n int, text []byte) error {
+	err := eachLine(in, func(n int, text []byte) error {
 		if end != nil {
 			return errors.New("there is more after its end")
 		}
@@ -190,7 +226,7 @@ func OpenPlan(name string) (*PlanFile, error) {
 		f.Visible = end.Visible
 		return f, nil
 	}
-	return nil, fmt.Errorf("%w %s: %w", ErrPlanFile, name, err)
+	return nil, err
 }
 
 // unusable says why nothing can be done with a plan that was read, "" when
@@ -228,12 +264,7 @@ func (f *PlanFile) Planner(p *Planner) *Planner {
 
 // eachLine calls do with each line of a file, newline included; a last line
 // without one counts as damage.
-func eachLine(name string, do func(n int, text []byte) error) error {
-	file, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
+func eachLine(file io.Reader, do func(n int, text []byte) error) error {
 	in := bufio.NewReaderSize(file, 64<<10)
 	for n := 1; ; n++ {
 		text, err := readLine(in)

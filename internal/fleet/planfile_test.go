@@ -56,6 +56,12 @@ func TestPlanFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if data, err := os.ReadFile(name); err != nil || !bytes.Equal(data, f.Bytes) {
+		t.Errorf("%d bytes were kept of %d: %v", len(f.Bytes), len(data), err)
+	}
+	if _, err := openPlan(name, int64(len(f.Bytes))-1); err == nil || !strings.Contains(err.Error(), "larger than") {
+		t.Errorf("one byte too large: %v", err)
+	}
 	if f.Checksum != checksum || f.Server != r.planner.Rancher.URL() || f.Visible != r.planner.Visible || f.RancherVersion != "v2.9.1" || f.Program != "v1.2.3" || !f.CreatedAt.Equal(epoch) {
 		t.Errorf("%+v", f.PlanHead)
 	}
@@ -97,8 +103,8 @@ func TestPlanFileAborted(t *testing.T) {
 	if entries, err := os.ReadDir(filepath.Dir(name)); err != nil || len(entries) > 0 {
 		t.Errorf("%v, %v", entries, err)
 	}
-	if _, err := r.planner.CreatePlan(filepath.Join(name, "nowhere", "x"), "", "", epoch); !errors.Is(err, ErrState) {
-		t.Errorf("%v, want ErrState", err)
+	if _, err := r.planner.CreatePlan(filepath.Join(name, "nowhere", "x"), "", "", epoch); err == nil || !strings.Contains(err.Error(), "nowhere/x") || strings.Contains(err.Error(), "--state-dir") {
+		t.Errorf("%v, want the file's name and nothing of the state directory", err)
 	}
 }
 

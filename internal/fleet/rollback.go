@@ -37,9 +37,7 @@ func (r *Reverter) Plan(ctx context.Context, ids []string) ([]*ClusterPlan, erro
 
 // unseen is the plan for a cluster that cannot be read.
 func (r *Reverter) unseen(id string, err error) *ClusterPlan {
-	p := &ClusterPlan{ID: id, Name: id, Patched: rkeconfig.Unknown, Action: ActionBlocked, Findings: []Finding{{
-		Code: "cluster-unseen", Severity: Block, Message: err.Error(), Todo: "use an API key of a user who owns the cluster; there is nothing to do when it was deleted",
-	}}}
+	p := &ClusterPlan{ID: id, Name: id, Patched: rkeconfig.Unknown, Action: ActionBlocked, Findings: []Finding{about(unseenFinding, err)}}
 	if image, err := r.Run.LoadPreImage(id); err == nil {
 		p.Name, p.UUID = image.Name, image.UUID
 	}
@@ -69,7 +67,7 @@ func (r *Reverter) judge(cl *rancher.Cluster) *ClusterPlan {
 	out.Findings = apply(revertRules(), s, false)
 	before, err := r.before(cl)
 	if err != nil {
-		out.Findings = append(out.Findings, Finding{Code: "pre-image-unusable", Severity: Block, Message: err.Error(), Todo: "undo the change by hand in the Rancher UI"})
+		out.Findings = append(out.Findings, about(preImageFinding, err))
 		return out
 	}
 	reverted := rkeconfig.Revert(doc, before, r.Planner.Patch, r.Planner.mergeOptions(cl))

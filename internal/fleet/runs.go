@@ -36,7 +36,9 @@ type Record struct {
 	Dir      string             `json:"dir"`
 	Head     Head               `json:"head"`
 	Begun    time.Time          `json:"begun"`
-	Ended    time.Time          `json:"ended,omitzero"` // zero when it was cut off
+	Ended    time.Time          `json:"ended,omitzero"`    // zero when it goes on or was cut off
+	Ending   string             `json:"ending,omitempty"`  // what was said of its end
+	Running  bool               `json:"running,omitempty"` // it goes on right now
 	Clusters map[string]Earlier `json:"-"`
 	Entries  []Entry            `json:"entries,omitempty"`
 }
@@ -51,6 +53,8 @@ func (r *Record) Count() string {
 			n["rolled back"]++
 		case c.Outcome == nil:
 			n["cut off"]++
+		case r.Head.Kind == "rollback" && c.Outcome.Status == StatusPatched:
+			n["rolled back"]++
 		default:
 			n[string(c.Outcome.Status)]++
 		}
@@ -60,7 +64,7 @@ func (r *Record) Count() string {
 		parts = append(parts, fmt.Sprintf("%d %s", n[what], what))
 	}
 	if len(parts) == 0 {
-		return "nothing begun"
+		return strings.TrimSuffix("nothing begun; "+r.Ending, "; ")
 	}
 	return strings.Join(parts, ", ")
 }
@@ -84,15 +88,35 @@ func Runs(stateDir string, warn func(string)) ([]*Record, error) {
 		}
 		out = append(out, r)
 	}
+	if r := latest(out); r != nil && locked(stateDir) {
+		r.Running = true
+	}
 	return out, nil
 }
 
-// LoadRun reads the journal of one run. Errors wrap ErrUnknownRun or
-// ErrJournal.
+// latest gives the run, of those without an end, that wrote into its journal
+// last: when a run is under way, that is the one.
+func latest(records []*Record) *Record {
+	var out *Record
+	for _, r := range records {
+		if r.Ended.IsZero() && (out == nil || out.touched().Before(r.touched())) {
+			out = r
+		}
+	}
+	return out
+}
+
+func (r *Record) touched() time.Time { return r.Entries[len(r.Entries)-1].Time }
+
+// LoadRun reads the journal of one run. Errors wrap ErrUnknownRun, ErrJournal or
+// ErrShared. Whether it goes on right now is only known to Runs.
 func LoadRun(stateDir, id string) (*Record, error) {
 	r := &Record{ID: id, Dir: filepath.Join(stateDir, runsDir, id), Clusters: map[string]Earlier{}}
 	if id == "" || filepath.Base(id) != id {
 		return nil, fmt.Errorf("%w %q: rkepatch runs lists them", ErrUnknownRun, id)
+	}
+	if err := checkPrivate(stateDir, id); err != nil {
+		return nil, fmt.Errorf("reading run %s: %w", id, err)
 	}
 	f, err := os.Open(filepath.Join(r.Dir, journalFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -127,9 +151,9 @@ func (r *Record) take(e Entry) {
 			r.Head = *e.Head
 		}
 	case EventResumed:
-		r.Ended = time.Time{}
+		r.Ended, r.Ending = time.Time{}, ""
 	case EventEnded:
-		r.Ended = e.Time
+		r.Ended, r.Ending = e.Time, e.Text
 	case EventPut:
 		c.Sent = true
 		c.Outcome = nil
@@ -174,8 +198,17 @@ func (r *Record) Open() (*Run, error) {
 	return run, run.open()
 }
 
-// Plan opens the plan that the run carries out.
-func (r *Record) Plan() (*PlanFile, error) { return OpenPlan(filepath.Join(r.Dir, planFile)) }
+// Plan opens the plan that the run carries out, which must be the one that its
+// journal names. Errors wrap ErrPlanFile.
+func (r *Record) Plan() (*PlanFile, error) {
+	name := filepath.Join(r.Dir, planFile)
+	file, err := OpenPlan(name)
+	if err == nil && file.Checksum != r.Head.PlanChecksum {
+		return nil, fmt.Errorf("%w %s: its checksum is %s, run %s began with %s: somebody put another plan there; plan anew, pre/ beside it holds what each cluster was",
+			ErrPlanFile, name, file.Checksum, r.ID, orElse(r.Head.PlanChecksum, "none"))
+	}
+	return file, err
+}
 
 // Begin writes the head of a new run into its journal, and the plan file beside
 // it: from there it can be resumed and rolled back. The errors wrap ErrState.

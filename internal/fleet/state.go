@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -51,6 +53,9 @@ func NewRun(stateDir string, now time.Time) (*Run, error) {
 	}
 	id := now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(tail[:])
 	r := &Run{ID: id, Dir: filepath.Join(stateDir, runsDir, id), write: writeFile}
+	if err := checkPrivate(stateDir, ""); err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(filepath.Join(r.Dir, preDir), 0o700); err != nil {
 		return nil, stateError(err)
 	}
@@ -64,6 +69,7 @@ const (
 	runsDir  = "runs"
 	preDir   = "pre"
 	planFile = "plan.jsonl"
+	lockFile = "lock"
 )
 
 func (r *Run) open() (err error) {
@@ -78,21 +84,62 @@ func writeFile(name string, data []byte, mode os.FileMode) error {
 	return maybe.WriteFile(name, data, mode)
 }
 
+// ErrShared is wrapped when somebody else may write where runs are kept: what is
+// rolled back or resumed from there could be his.
+var ErrShared = errors.New("unsafe state directory")
+
+// checkPrivate refuses a state directory, its runs or the run called id, "" for
+// none, that others may write to. What is not there yet is made private.
+func checkPrivate(stateDir, id string) error {
+	runs := filepath.Join(stateDir, runsDir)
+	for _, dir := range []string{stateDir, runs, filepath.Join(runs, id)} {
+		info, err := os.Stat(dir)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return stateError(err)
+		}
+		// Windows has other means, and shows each directory as writable.
+		if info.Mode().Perm()&0o022 != 0 && runtime.GOOS != "windows" {
+			return fmt.Errorf("%w: others may write to %s (mode %04o): chmod go-w it when nobody did, or name a directory of your own with --state-dir", ErrShared, dir, info.Mode().Perm())
+		}
+	}
+	return nil
+}
+
 // Lock keeps a second run away from stateDir until it is released. The error
-// wraps ErrLocked when another run is under way.
+// wraps ErrLocked when another run is under way, ErrShared when others may write
+// there.
 func Lock(stateDir string) (release func(), err error) {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return nil, stateError(err)
 	}
-	l := flock.New(filepath.Join(stateDir, "lock"), flock.SetPermissions(0o600))
-	locked, err := l.TryLock()
-	if err != nil {
+	if err := checkPrivate(stateDir, ""); err != nil {
+		return nil, err
+	}
+	l := flock.New(filepath.Join(stateDir, lockFile), flock.SetPermissions(0o600))
+	// Whoever looks whether a run goes on holds the lock for an instant.
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	locked, err := l.TryLockContext(ctx, 5*time.Millisecond)
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return nil, stateError(err)
 	}
 	if !locked {
 		return nil, fmt.Errorf("%w in %s: another rkepatch is changing clusters; wait for it, or use another --state-dir", ErrLocked, stateDir)
 	}
 	return func() { _ = l.Unlock() }, nil
+}
+
+// locked reports whether a run is under way. It never makes the lock's file.
+func locked(stateDir string) bool {
+	l := flock.New(filepath.Join(stateDir, lockFile), flock.SetFlag(os.O_RDONLY))
+	free, err := l.TryRLock()
+	if free {
+		_ = l.Unlock()
+	}
+	return err == nil && !free
 }
 
 // ErrLocked is wrapped when the state directory belongs to a run under way.

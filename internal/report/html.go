@@ -134,6 +134,9 @@ func (p *htmlPage) add(plan *fleet.ClusterPlan, o *fleet.Outcome) error {
 }
 
 func (p *htmlPage) watchOut(c htmlCluster, o *fleet.Outcome) {
+	if tookBack(o) {
+		return
+	}
 	switch o.Status {
 	case fleet.StatusPatched, fleet.StatusUnchanged, fleet.StatusBlocked, fleet.StatusNotStarted:
 		return
@@ -184,8 +187,8 @@ func (p *htmlPage) close(t Totals, failure error) error {
 	if failure != nil {
 		h.Failure = long(failure.Error())
 	}
-	if d.Run != "" && p.tally.stored > 0 {
-		h.Rollback = "rkepatch rollback " + d.Run
+	if p.tally.stored > 0 {
+		h.Rollback = long(d.Undo)
 	}
 	if err := htmlTemplates.ExecuteTemplate(p.w, "head", h); err != nil {
 		return fmt.Errorf("writing the report: %w", err)
@@ -244,6 +247,7 @@ var tones = map[string]string{
 	string(fleet.StatusStale):      "pink",
 	string(fleet.StatusNotStarted): "grey",
 	string(fleet.StatusPatched):    "blue",
+	string(fleet.StatusRolledBack): "blue",
 	string(fleet.StatusUnchanged):  "green",
 }
 

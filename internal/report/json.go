@@ -66,10 +66,12 @@ func (p *PlanJSON) Close(t Totals, failure error) error {
 	return p.w.Flush()
 }
 
-// RunJSON is the JSON document of an apply.
+// RunJSON is the JSON document of an apply or a rollback.
 type RunJSON struct {
 	Head
 	Run      string               `json:"run,omitempty"`
+	RunKind  string               `json:"runKind,omitempty"` // apply or rollback
+	Of       string               `json:"of,omitempty"`      // the run that a rollback takes back
 	Plans    []*fleet.ClusterPlan `json:"plans"`
 	Outcomes []fleet.Outcome      `json:"outcomes"`
 	Totals   Totals               `json:"totals"`

@@ -96,8 +96,8 @@ func (p *markdownPage) close(t Totals, failure error) error {
 			fmt.Fprintf(p.w, "- %s: %s\n", line.name, codeSpan(strings.ReplaceAll(line.value, "\n", " ")))
 		}
 	}
-	if d.Run != "" && p.tally.stored > 0 {
-		fmt.Fprintf(p.w, "- to undo: %s\n", codeSpan("rkepatch rollback "+short(d.Run)))
+	if d.Undo != "" && p.tally.stored > 0 {
+		fmt.Fprintf(p.w, "- to undo: %s\n", codeSpan(strings.ReplaceAll(long(d.Undo), "\n", " ")))
 	}
 	last := "planned"
 	if len(p.tally.statuses) > 0 {

@@ -20,6 +20,9 @@ type PageData struct {
 	Title       string // "" for one made of Kind and Run
 	Kind        string // Plan or Run
 	Run         string // the run's id, "" for a plan
+	RunKind     string // apply or rollback, "" for a plan
+	Of          string // id of the run that a rollback takes back
+	Undo        string // the command that takes the run back, "" when there is none
 	GeneratedAt time.Time
 	Selection   string     // which clusters were asked for, in words
 	Command     string     // the command line, without tokens
@@ -83,6 +86,8 @@ func (d PageData) title() string {
 	switch {
 	case d.Title != "":
 		return d.Title
+	case d.Of != "":
+		return strings.TrimSpace("Rollback "+d.Run) + " of run " + d.Of
 	case d.Run != "":
 		return d.Kind + " " + d.Run
 	}

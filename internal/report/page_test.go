@@ -74,7 +74,8 @@ func planPageData() PageData {
 
 func runPageData() PageData {
 	d := planPageData()
-	d.Kind, d.Run, d.Command = "Run", "20260301-220000-k3x9", "rkepatch apply --plan plan.rkeplan"
+	d.Kind, d.Run, d.RunKind, d.Command = "Run", "20260301-220000-k3x9", "apply", "rkepatch apply --plan plan.rkeplan"
+	d.Undo = "rkepatch rollback " + d.Run
 	d.Waves = [][]string{{"c-prod1"}, {"c-prod2"}}
 	return d
 }

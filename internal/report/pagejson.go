@@ -21,8 +21,14 @@ func newJSONPage(w io.Writer, d PageData) (pageFormat, error) {
 	}
 	p := &runPage{w: bufio.NewWriter(w), outcomes: outcomes}
 	head, _ := json.Marshal(h) // four strings
-	run, _ := json.Marshal(d.Run)
-	fmt.Fprintf(p.w, "%s,\"run\":%s,\"plans\":[", head[:len(head)-1], run)
+	fmt.Fprintf(p.w, "%s", head[:len(head)-1])
+	for _, f := range []struct{ name, value string }{{"run", d.Run}, {"runKind", d.RunKind}, {"of", d.Of}} {
+		if f.value != "" {
+			value, _ := json.Marshal(f.value)
+			fmt.Fprintf(p.w, ",%q:%s", f.name, value)
+		}
+	}
+	fmt.Fprint(p.w, ",\"plans\":[")
 	return p, nil
 }
 

@@ -161,7 +161,7 @@ func (t Text) Outcomes(outcomes []fleet.Outcome) {
 				fmt.Fprintln(t.W)
 			}
 			began, first = true, false
-			label := t.paint(fmt.Sprintf("%-11s", status), outcomeColor(status))
+			label := t.paint(fmt.Sprintf("%-11s", status), outcomeColor(&o))
 			fmt.Fprintf(t.W, "%s %s  %*s  %s\n", label, runewidth.FillRight(dash(o.Name), name), took, duration(o), indented(o.Message))
 			if o.Next != "" {
 				fmt.Fprintf(t.W, "            next: %s\n", t.paint(Clean(o.Next), color.Bold))
@@ -173,8 +173,11 @@ func (t Text) Outcomes(outcomes []fleet.Outcome) {
 	}
 }
 
-func outcomeColor(status fleet.Status) color.Attribute {
-	switch status {
+func outcomeColor(o *fleet.Outcome) color.Attribute {
+	if tookBack(o) {
+		return color.FgGreen
+	}
+	switch o.Status {
 	case fleet.StatusFailed, fleet.StatusInFlight:
 		return color.FgRed
 	case fleet.StatusStale, fleet.StatusBlocked, fleet.StatusNotStarted, fleet.StatusRolledBack:

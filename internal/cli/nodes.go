@@ -1,0 +1,184 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"rkepatch/internal/fleet"
+	"rkepatch/internal/kubelet"
+	"rkepatch/internal/nodes"
+	"rkepatch/internal/report"
+	"rkepatch/rancher"
+)
+
+const (
+	flagForVersion     = "for-version"
+	flagProbeImage     = "probe-image"
+	flagNamespace      = "namespace"
+	flagNodesAtOnce    = "nodes-at-once"
+	flagNodeTimeout    = "node-timeout"
+	flagRehearse       = "rehearse"
+	flagRehearsalImage = "image"
+)
+
+func (a *app) nodesCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "nodes",
+		Usage: "the node side: is the provider there, and would a kubelet start with it",
+		Description: "The files must be on every node before a kubelet is told of them: one that is told of a provider that is\n" +
+			"missing, not executable or misconfigured does not start. docs/nodes.md explains what is looked at and how.",
+		Subcommands: []*cli.Command{a.nodesCheckCommand(), a.nodesInstallCommand(), a.nodesScriptCommand()},
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return usagef("rkepatch nodes --help lists the commands", "unknown command %q", "nodes "+c.Args().First())
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+}
+
+// nodeFlags are those of every command that looks at nodes.
+func nodeFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: flagForVersion, Usage: "judge for kubelets up to `VERSION`, too (default: 1.27, or the cluster's own if that is later)"},
+		&cli.StringFlag{Name: flagProbeImage, Usage: "run the pods of the check from `IMAGE` instead of the hyperkube image that each node holds; it needs sh, awk and coreutils"},
+		&cli.StringFlag{Name: flagNamespace, Value: nodes.DefaultNamespace, Usage: "`NAMESPACE` of the check's pods"},
+		&cli.IntFlag{Name: flagNodesAtOnce, Value: nodes.DefaultParallel, Usage: "look at up to `N` nodes of a cluster at a time"},
+		&cli.DurationFlag{Name: flagNodeTimeout, Value: nodes.DefaultTimeout, Usage: "how long the look at one node may take"},
+	}
+}
+
+// nodeLook reads nodeFlags.
+func (a *app) nodeLook(c *cli.Context, client *rancher.Client) (*fleet.NodeLook, error) {
+	look := &fleet.NodeLook{Rancher: client, Clock: a.clock, Query: nodes.Query{
+		ProbeImage: c.String(flagProbeImage), Namespace: c.String(flagNamespace),
+		Parallel: c.Int(flagNodesAtOnce), Timeout: c.Duration(flagNodeTimeout),
+		ProviderAPI: kubelet.API(c.String(flagProviderAPI)),
+	}}
+	if c.Int(flagNodesAtOnce) < 1 || c.Duration(flagNodeTimeout) <= 0 {
+		return nil, usagef("rkepatch "+c.Command.FullName()+" --help shows the defaults", "--%s and --%s must be positive", flagNodesAtOnce, flagNodeTimeout)
+	}
+	if text := c.String(flagForVersion); text != "" {
+		v, err := kubelet.ParseVersion(text)
+		if err != nil || v.Major != 1 || v.Before(1, 20) {
+			return nil, usagef("such as 1.27", "--%s %q is no Kubernetes version that this program knows the rules of", flagForVersion, text)
+		}
+		look.ForVersion = v
+	}
+	return look, nil
+}
+
+// visit takes look to the nodes of the selected clusters and shows what it
+// reports. bad is the exit code for findings that block.
+func (a *app) visit(c *cli.Context, prepare func(*nodes.Query), look fleet.Look, bad int) error {
+	sel, err := mustSelect(c)
+	if err != nil {
+		return err
+	}
+	if err := a.checkNodeFlags(c); err != nil {
+		return err
+	}
+	s, err := a.open(c)
+	if err != nil {
+		return err
+	}
+	l, err := a.nodeLook(c, s.planner.Rancher)
+	if err != nil {
+		return err
+	}
+	if prepare != nil {
+		prepare(&l.Query)
+	}
+	l.Say = func(cl *rancher.Cluster, text string) { a.logs.step(cl.ID, cl.Name, text) }
+	code, seen := ExitOK, 0
+	doc := report.NodesJSON{Head: s.head}
+	text := a.text(a.streams.Out)
+	var failure error
+	for found, err := range l.Visit(c.Context, s.planner, sel, look) {
+		if err != nil {
+			failure = err
+			break
+		}
+		seen++
+		if found.Blocked() {
+			code = bad
+		}
+		if s.json {
+			doc.Add(found)
+		} else {
+			text.Nodes(found)
+		}
+	}
+	if failure == nil && seen == 0 {
+		failure = noneSelected()
+	}
+	if s.json {
+		doc.ExitCode = code
+		if failure != nil {
+			doc.ExitCode = exitCode(c.Context, discard{}, failure)
+		}
+		if err := doc.Write(a.streams.Out); err != nil {
+			return err
+		}
+	}
+	switch {
+	case failure != nil:
+		return failure
+	case code != ExitOK:
+		return exitError(code)
+	}
+	return nil
+}
+
+// checkNodeFlags refuses what would be sent to a cluster and cannot be meant.
+func (a *app) checkNodeFlags(c *cli.Context) error {
+	for _, name := range []string{flagProbeImage, flagRehearsalImage, flagFromImage} {
+		if ref := c.String(name); strings.ContainsAny(ref, " \t\r\n'\"") || strings.Contains(ref, "://") {
+			return usagef("such as registry.example.com/team/image:tag", "--%s %q is no image reference", name, ref)
+		}
+	}
+	if c.IsSet(flagRehearsalImage) && !c.Bool(flagRehearse) {
+		return usagef("add --"+flagRehearse, "--%s belongs to --%s", flagRehearsalImage, flagRehearse)
+	}
+	return nil
+}
+
+type discard struct{}
+
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+
+func (a *app) nodesCheckCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "check",
+		Usage:     "would every kubelet start with the flags, now and after the upgrade",
+		ArgsUsage: "[NAME...]",
+		Description: "Runs a short-lived pod on each Linux node, reads the provider's config and binaries there, asks each binary\n" +
+			"which API it speaks, and judges them by the rules of the node's kubelet and of later ones. Nothing on the\n" +
+			"nodes is changed, no credentials are fetched unless with --rehearse. Exit code 3 when a kubelet would not start.\n\n" +
+			"It needs a token that may, in each cluster: " + strings.Join(nodes.Permissions(), "; ") + ".",
+		Flags: concat([]cli.Flag{
+			&cli.BoolFlag{Name: flagRehearse, Usage: "run the provider as each kubelet would, for an image that the cluster uses, and see whether credentials come back; they do not leave the node"},
+			&cli.StringFlag{Name: flagRehearsalImage, Usage: "rehearse for `IMAGE`"},
+		}, nodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{outputFlag()}),
+		Action: a.nodesCheck,
+	}
+}
+
+func (a *app) nodesCheck(c *cli.Context) error {
+	return a.visit(c, func(q *nodes.Query) {
+		q.Rehearse, q.RehearseImage = c.Bool(flagRehearse), c.String(flagRehearsalImage)
+	}, func(ctx context.Context, checker *nodes.Checker, q nodes.Query) ([]nodes.NodeReport, error) {
+		return checker.Check(ctx, q)
+	}, ExitBlocked)
+}
+
+// nodeCheckFlags are nodeFlags on a command that changes clusters.
+func (a *app) nodeCheck(c *cli.Context, client *rancher.Client) (*fleet.NodeLook, error) {
+	if c.Bool(flagSkipNodeCheck) {
+		a.warn("--" + flagSkipNodeCheck + ": nobody has looked whether the nodes hold a working provider; a kubelet without one does not start")
+		return nil, nil
+	}
+	return a.nodeLook(c, client)
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"rkepatch/internal/nodes"
+	"rkepatch/internal/nodescript"
+)
+
+const (
+	flagFromImage     = "from-image"
+	flagFromImagePath = "from-image-path"
+	flagReplace       = "replace"
+)
+
+func (a *app) nodesInstallCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "install",
+		Usage:     "put the provider and its config on every node that needs them",
+		ArgsUsage: "[NAME...]",
+		Description: "Does what the script of `rkepatch nodes script` does, through a pod on each node that the check finds wanting,\n" +
+			"one node at a time, and checks it again; a node that is right is not touched. The first failure stops.\n" +
+			"Nodes that join later need the script in their image or node template.",
+		Flags: concat([]cli.Flag{
+			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
+			&cli.StringFlag{Name: flagFromImage, Usage: "take the binary out of `IMAGE` instead of downloading it; its checksum is verified all the same"},
+			&cli.StringFlag{Name: flagFromImagePath, Value: "/ecr-credential-provider", Usage: "where `FILE` lies in that image"},
+			&cli.BoolFlag{Name: flagReplace, Usage: "replace a different binary or config that is there; a backup is kept"},
+		}, scriptFlags(), nodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{outputFlag()}),
+		Action: a.nodesInstall,
+	}
+}
+
+func (a *app) nodesInstall(c *cli.Context) error {
+	if _, err := mustSelect(c); err != nil {
+		return err
+	}
+	o, err := a.scriptOptions(c)
+	if err != nil {
+		return err
+	}
+	var script bytes.Buffer
+	if err := nodescript.Write(&script, o); err != nil {
+		return err
+	}
+	if !c.Bool(flagYes) {
+		if !a.streams.Terminal {
+			return usagef("look first with rkepatch nodes check, then say --yes", "there is no terminal to ask on")
+		}
+		fmt.Fprintf(a.streams.Err, "Install ecr-credential-provider %s to %s and %s on every node that lacks them? Only \"yes\" is taken for an answer: ",
+			c.String(flagRelease), o.BinDir, o.ConfigFile)
+		answer, err := a.readLine(c.Context)
+		if err != nil {
+			return err
+		}
+		if answer != "yes" {
+			fmt.Fprintln(a.streams.Err, "rkepatch: nothing was changed")
+			return exitError(ExitError)
+		}
+	}
+	atOnce := 0 // Install has a default of its own
+	if c.IsSet(flagNodesAtOnce) {
+		atOnce = c.Int(flagNodesAtOnce)
+	}
+	err = a.visit(c, func(q *nodes.Query) { q.Parallel = atOnce }, func(ctx context.Context, checker *nodes.Checker, q nodes.Query) ([]nodes.NodeReport, error) {
+		return checker.Install(ctx, nodes.InstallQuery{
+			Query: q, Script: script.Bytes(), URL: c.String(flagMirror),
+			FromImage: c.String(flagFromImage), FromImagePath: c.String(flagFromImagePath), Replace: c.Bool(flagReplace),
+		})
+	}, ExitFailed)
+	fmt.Fprintln(a.streams.Err, "rkepatch: nodes that join later need the script in their image or node template: rkepatch nodes script --help")
+	return err
+}

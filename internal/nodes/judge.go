@@ -1,0 +1,110 @@
+package nodes
+
+import (
+	"fmt"
+	"path"
+	"slices"
+
+	"sigs.k8s.io/yaml"
+
+	"rkepatch/internal/kubelet"
+)
+
+// judge says what the kubelet of this node, and each later one up to
+// q.ForVersion, make of what was seen.
+func judge(q Query, r NodeReport, s *seen) []Finding {
+	own, err := kubelet.ParseVersion(r.Version)
+	if err != nil {
+		return []Finding{finding(versionUnknown, "the node says its kubelet has version %q", r.Version)}
+	}
+	if s.hidden != "" || s.config.state == kubelet.PathUnknown || s.bin.state == kubelet.PathUnknown {
+		return nil // a finding says so already
+	}
+	p := *r.Provider
+	versions := judgeable(own, q.ForVersion)
+	out := unseen(s)
+	fatal := false
+	if refusal := kubelet.Start(own, p); refusal != nil {
+		fatal = true
+		out = append(out, finding(kubeletRefuses, "a %s kubelet would exit with %d: %s%s", own, refusal.ExitCode, oneLine(refusal.Reason), s.hint()))
+	}
+	for _, remark := range kubelet.Foresee(own, versions[len(versions)-1], p) {
+		out = append(out, Finding{Code: remark.Code, Level: remark.Level, Message: oneLine(remark.Text), Todo: remark.Todo})
+		fatal = fatal || remark.Level == kubelet.Fatal
+	}
+	for _, v := range versions[1:] {
+		// What Foresee has said in better words is not said again.
+		if refusal := kubelet.Start(v, p); refusal != nil && !fatal {
+			out = append(out, finding(kubeletWillRefuse, "a %s kubelet would exit with %d: %s%s", v, refusal.ExitCode, oneLine(refusal.Reason), s.hint()))
+			break
+		}
+	}
+	if !fatal {
+		out = append(out, unasked(s)...)
+	}
+	return append(out, apis(q, s)...)
+}
+
+// unasked finds the providers that the config names and that could not be asked
+// what they speak, although nothing else is wrong with them.
+func unasked(s *seen) []Finding {
+	var out []Finding
+	for _, name := range kubelet.ProviderNames(s.body) {
+		if b, ok := s.binaries[name]; ok && len(b.heard) == 0 {
+			out = append(out, finding(binaryUnasked, "the provider %q was not run: the image of the check lacks a timeout command", oneLine(name)))
+		} else if answered, _ := b.speaks(); ok && !answered {
+			out = append(out, finding(binaryUnasked, "the provider %q did not say which API version it speaks: %s", oneLine(name), silence[b.heard[kubelet.APIv1]]))
+		}
+	}
+	return out
+}
+
+// silence says why a provider gave no answer.
+var silence = map[string]string{
+	"slow":   fmt.Sprintf("it ran for more than %d seconds", askTimeout),
+	"broken": "it could not be run",
+}
+
+// unseen finds the providers that the config names and the script did not look
+// at, because it reads names with simpler means than the kubelet does.
+func unseen(s *seen) []Finding {
+	var out []Finding
+	for _, name := range kubelet.ProviderNames(s.body) {
+		if _, ok := s.binaries[name]; !ok {
+			out = append(out, finding(binaryUnseen, "the config names the provider %q, which was not looked at", oneLine(path.Base(name))))
+		}
+	}
+	return out
+}
+
+// apis compares the API versions in the config with the one that is wanted.
+func apis(q Query, s *seen) []Finding {
+	if q.ProviderAPI == "" {
+		return nil
+	}
+	for _, p := range readConfig(s.body) {
+		if api := path.Base(p.APIVersion); api != string(q.ProviderAPI) {
+			return []Finding{finding(apiDiffers, "the config uses the provider API %s, not %s", oneLine(api), q.ProviderAPI)}
+		}
+	}
+	return nil
+}
+
+// provider is one entry of a config, as far as it matters here.
+type provider struct {
+	Name        string   `json:"name"`
+	APIVersion  string   `json:"apiVersion"`
+	MatchImages []string `json:"matchImages"`
+}
+
+// readConfig gives the entries of a config that a kubelet has been found to
+// accept; none when it cannot be read.
+func readConfig(body []byte) []provider {
+	var config struct {
+		Providers []provider `json:"providers"`
+	}
+	if yaml.Unmarshal(body, &config) != nil {
+		return nil
+	}
+	return slices.Clip(config.Providers)
+}

@@ -1,0 +1,326 @@
+# Reads a CredentialProviderConfig, YAML or JSON, on the node. POSIX awk.
+#
+# mode=names  prints the names of providers, or what may be one.
+# mode=mask   prints "shown" and the config with secrets replaced, each by a
+#             value of the same type; or one word that says why it is not shown.
+# mode=list   prints "shown", then "arg TEXT" and "env NAME=VALUE" for the
+#             provider $PROVIDER, as they are; or one word as above. That is for
+#             use on the node and is never sent.
+#
+# Only what is known to be harmless is shown, in a config that is written in a
+# plain way. One that is written otherwise, so that this reader and the kubelet
+# might take it differently, is shown as it is, comments aside, when all words in
+# it are what such configs are made of, and not at all otherwise.
+
+{ raw[NR] = $0 }
+
+END {
+	if (NR > 0 && substr(raw[1], 1, 3) == "\357\273\277") {
+		bom = "\357\273\277"
+		raw[1] = substr(raw[1], 4)
+	}
+	for (i = 1; i <= NR; i++) {
+		plain[i] = raw[i]
+		if (raw[i] ~ /^[ \t]*#/) raw[i] = (raw[i] ~ /\r$/) ? "#\r" : "#"
+		lower = lower tolower(raw[i]) "\n"
+		if (raw[i] !~ /^[ \t\r]*$/ && first == "" && raw[i] !~ /^#/) {
+			first = raw[i]
+			sub(/^[ \t]+/, "", first)
+		}
+	}
+	if (first != "" && lower !~ /providers|matchimages|credentialprovider/) give("unlike")
+	else if (first ~ /^[{[]/) json()
+	else yaml()
+	if (mode == "list" && !given && tops["providers"] > 1) give("unsure")
+	if (mode == "names") {
+		for (i = 1; i <= entries && !given; i++) print title[i]
+		for (i = 1; i <= NR && given; i++) names(plain[i])
+		exit
+	}
+	if (given == "unsure" && commonplace(lower)) {
+		given = out = ""
+		entries = 0
+		for (i = 1; i <= NR; i++) out = out raw[i] "\n"
+	}
+	if (given) print given
+	else if (mode == "mask") printf "shown\n%s%s", bom, out
+	else list()
+}
+
+# give gives up. What is read after it is of no consequence.
+function give(why) { if (!given) given = why }
+
+function emit(s) { out = out s }
+
+# commonplace says that no word of the text, which is in lower case, could be a
+# secret, and that none hints at one.
+function commonplace(s,   n, i, word, common, known) {
+	if (s ~ /\\|env|value|args|secret|token|passw|key|access|auth/) return 0
+	n = split("apiversion kind name metadata providers matchimages defaultcacheduration " \
+		"credentialproviderconfig kubeletconfiguration configmap kubelet config k8s io/v1 io/v1alpha1 io/v1beta1 io/v2 v1alpha1 v1beta1 " \
+		"credentialprovider ecr credential provider fips amazonaws amazonwebservices sc2s sgov cloud https latest " \
+		"east west north south central northeast southeast northwest southwest null true false", common, " ")
+	for (i = 1; i <= n; i++) known[common[i]] = 1
+	n = split(s, word, /[^a-z0-9+\/=_]+/)
+	for (i = 1; i <= n; i++) if (length(word[i]) > 3 && !(word[i] in known)) return 0
+	return 1
+}
+
+# names prints what follows each key "name" on a line.
+function names(s,   v) {
+	while (match(s, /name["']?[ \t]*:[ \t]*/)) {
+		s = substr(s, RSTART + RLENGTH)
+		if (s ~ /^"/) { v = substr(s, 2); sub(/".*/, "", v) }
+		else if (s ~ /^'/) { v = substr(s, 2); sub(/'.*/, "", v) }
+		else { v = s; sub(/[ \t]+#.*/, "", v); sub(/[,}\r].*/, "", v); sub(/[ \t]+$/, "", v) }
+		if (v != "" && length(v) <= 200) print v
+	}
+}
+
+# at gives the path of what is being read, such as "providers/env/value".
+function at(   i, p) {
+	p = ""
+	for (i = 1; i <= depth; i++) if (key[i] != "") p = p (p == "" ? "" : "/") key[i]
+	return p
+}
+
+# harmless says how a scalar at path p may be shown.
+function harmless(p) {
+	if (p == "apiversion" || p == "kind") return "show"
+	if (p == "providers/apiversion" || p == "providers/defaultcacheduration") return "show"
+	if (p == "providers/name") return "file"
+	if (p == "providers/matchimages") return "pattern"
+	if (p == "providers/env/name") return "name"
+	if (p == "providers/args") return "arg"
+	return ""
+}
+
+# shown gives the text of a string at path p as it may leave the node.
+function shown(s, p,   how, flag) {
+	how = harmless(p)
+	if (s == "" || how == "show") return s
+	if (how == "file") return s ~ /[=+]/ ? "x" : s
+	if (how == "pattern") return s ~ /[=+]/ || (length(s) > 3 && s !~ /[.]/) ? "x" : s
+	if (how == "name") return (s ~ /^[A-Za-z_][A-Za-z0-9_]*$/ && length(s) <= 64) ? s : "x"
+	if (how == "arg") {
+		if (s == "get-credentials") return s
+		if (s !~ /^-[-A-Za-z0-9_.]*(=.*)?$/ || length(s) > 120) return "x"
+		flag = s
+		sub(/=.*/, "", flag)
+		if (length(flag) > 32) return "x"
+		if (flag == s) return s
+		return flag "=" (length(s) - length(flag) <= 4 ? substr(s, length(flag) + 2) : "x")
+	}
+	return "x"
+}
+
+# named gives a key as it may be shown: a word, as the names of fields and
+# variables are.
+function named(s) { return s ~ /^[A-Za-z_]+$/ && length(s) <= 32 ? s : "x" }
+
+# keep notes what mode=list needs.
+function keep(s, p) {
+	if (p == "providers/name") title[entries] = s
+	if (p == "providers/args") args[entries] = args[entries] "arg " s "\n"
+	if (p == "providers/env/name") { envs[entries]++; name[entries, envs[entries]] = s; value[entries, envs[entries]] = "" }
+	if (p == "providers/env/value") {
+		# A value before its name could be anyone's.
+		if (envs[entries] == fresh[entries]) give("unsure")
+		fresh[entries] = envs[entries]
+		value[entries, envs[entries]] = s
+	}
+}
+
+function list(   i, j) {
+	print "shown"
+	for (i = 1; i <= entries; i++) {
+		if (title[i] != ENVIRON["PROVIDER"]) continue
+		printf "%s", args[i]
+		for (j = 1; j <= envs[i]; j++) {
+			if (name[i, j] ~ /^[A-Za-z_][A-Za-z0-9_]*$/) print "env " name[i, j] "=" value[i, j]
+		}
+	}
+}
+
+# ---- YAML, block style, one key or item per line
+
+function yaml(   i, s, t, end, pos, dash, k, v, lead) {
+	for (i = 1; i <= NR && !given; i++) {
+		s = raw[i]
+		end = "\n"
+		if (s ~ /\r$/) { end = "\r\n"; s = substr(s, 1, length(s) - 1) }
+		if (s ~ /^ *$/ || s == "#") { emit(s end); continue }
+		if (s ~ /^(---|\.\.\.) *$/) {
+			if (mode == "list" && seen) return
+			depth = 0
+			emit(s end)
+			continue
+		}
+		if (s ~ /\t/ || s ~ /^%/ || s ~ /\r/) give("unsure")
+		seen = 1
+		match(s, /^ */)
+		lead = substr(s, 1, RLENGTH)
+		pos = RLENGTH
+		s = substr(s, RLENGTH + 1)
+		dash = -1
+		if (match(s, /^- +/)) {
+			dash = pos
+			lead = lead substr(s, 1, RLENGTH)
+			pos += RLENGTH
+			s = substr(s, RLENGTH + 1)
+		}
+		if (s == "" || s == "-" || s ~ /^- /) give("unsure")
+		while (depth > 0 && (dash >= 0 ? col[depth] > dash : col[depth] >= pos)) depth--
+		if (depth > 0 && leaf[depth]) give("unsure")
+		if (match(s, /^("[A-Za-z0-9_.-]+"|'[A-Za-z0-9_.-]+'|[A-Za-z_][A-Za-z0-9_.-]*) *:( +|$)/)) {
+			k = substr(s, 1, RLENGTH)
+			v = substr(s, RLENGTH + 1)
+			t = k
+			sub(/ *: *$/, "", k)
+			gsub(/["']/, "", k)
+			sub(/[A-Za-z0-9_.-]+/, named(k), t)
+			lead = lead t
+			if (dash >= 0 && at() == "providers") entries++
+			depth++
+			key[depth] = tolower(k)
+			col[depth] = pos
+			if (depth == 1) tops[key[1]]++
+			v = scalar(v, at())
+			leaf[depth] = v != ""
+			emit(lead v end)
+		} else if (dash >= 0 && depth > 0) {
+			emit(lead scalar(s, at()) end)
+		} else give("unsure")
+	}
+}
+
+# rest checks that nothing but a comment follows a value.
+function rest(s) {
+	if (s !~ /^ *$/ && s !~ /^ +#/) give("unsure")
+}
+
+# scalar gives the value v at path p as it may be shown, without its comment.
+function scalar(v, p,   s, items, sep) {
+	if (v == "" || v ~ /^#/) return ""
+	if (match(v, /^"([^"\\]|\\.)*"/)) {
+		s = substr(v, 2, RLENGTH - 2)
+		rest(substr(v, RLENGTH + 1))
+		if (mode == "list" && s ~ /\\/) give("unsure")
+		keep(s, p)
+		return "\"" shown(s, p) "\""
+	}
+	if (match(v, /^'([^']|'')*'/)) {
+		s = substr(v, 2, RLENGTH - 2)
+		rest(substr(v, RLENGTH + 1))
+		gsub(/''/, "'", s)
+		keep(s, p)
+		s = shown(s, p)
+		gsub(/'/, "''", s)
+		return "'" s "'"
+	}
+	if (v ~ /^\{ *\}/) {
+		sub(/^\{ *\}/, "", v)
+		rest(v)
+		return "{}"
+	}
+	if (v ~ /^\[/) {
+		v = substr(v, 2)
+		items = "["
+		sep = ""
+		while (!given) {
+			sub(/^ +/, "", v)
+			if (v ~ /^\]/ ) { rest(substr(v, 2)); return items "]" }
+			if (!match(v, /^"([^"\\]|\\.)*"/) && !match(v, /^'([^']|'')*'/) && !match(v, /^[A-Za-z0-9_.\/-][^][{},:#&*!|>"'%@`]*/)) give("unsure")
+			s = substr(v, 1, RLENGTH)
+			v = substr(v, RLENGTH + 1)
+			sub(/ +$/, "", s)
+			items = items sep scalar(s, p)
+			sep = ", "
+			sub(/^ +/, "", v)
+			if (v ~ /^,/) v = substr(v, 2)
+			else if (v !~ /^\]/) give("unsure")
+		}
+		return ""
+	}
+	if (v !~ /^[A-Za-z0-9_.\/~+$-]/ || v ~ /^- / || v ~ /: / || v ~ /:$/) give("unsure")
+	sub(/ +#.*/, "", v)
+	sub(/ +$/, "", v)
+	keep(v, p)
+	if (harmless(p) == "show" || p == "providers/name" || p == "providers/matchimages") return shown(v, p)
+	return typed(v, p)
+}
+
+# typed masks what stands without quotes: a number stays one.
+function typed(v, p) {
+	if (tolower(v) ~ /^(true|false|yes|no|on|off|y|n|null|~)$/) return v
+	if (v ~ /^-?[0-9]+$/ || v ~ /^-?[0-9]+\.[0-9]+$/) return "1"
+	if (v ~ /^[-+.]?[0-9][-+.0-9a-fA-FxXoO_:,]*$/ || v ~ /^[-+]?\./ || v ~ /^[0-9][0-9._]*[eE][-+0-9]/) give("unsure")
+	return shown(v, p)
+}
+
+# ---- JSON
+
+function json(   i, s, t) {
+	want = "value"
+	for (i = 1; i <= NR && !given; i++) {
+		s = raw[i]
+		if (s == "#" || s == "#\r") give("unsure")
+		while (s != "" && !given) {
+			if (match(s, /^[ \t\r]+/)) t = substr(s, 1, RLENGTH)
+			else if (match(s, /^"([^"\\]|\\.)*"/)) t = string(substr(s, 2, RLENGTH - 2), substr(s, RLENGTH + 1))
+			else if (match(s, /^[-+.A-Za-z0-9_]+/)) t = literal(substr(s, 1, RLENGTH))
+			else if (match(s, /^[][{},:]/)) { t = substr(s, 1, 1); mark(t) }
+			else give("unsure")
+			if (given) return
+			s = substr(s, RLENGTH + 1)
+			emit(t)
+		}
+		emit("\n")
+	}
+}
+
+function string(s, after,   p, length_, start) {
+	length_ = RLENGTH; start = RSTART
+	if (want == "key") {
+		# A key that is written otherwise may be any.
+		if (after !~ /^[ \t]*:/ || s !~ /^[A-Za-z0-9_.-]+$/) give("unsure")
+		key[depth] = tolower(s)
+		if (depth == 1) tops[key[1]]++
+		s = named(s)
+	} else {
+		if (want != "value" || (mode == "list" && s ~ /\\/)) give("unsure")
+		p = at()
+		keep(s, p)
+		s = shown(s, p)
+	}
+	want = want == "key" ? "colon" : "next"
+	RLENGTH = length_; RSTART = start
+	return "\"" s "\""
+}
+
+function literal(s) {
+	if (want != "value") give("unsure")
+	want = "next"
+	if (s ~ /^(true|false|null)$/) return s
+	if (s !~ /^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$/) give("unsure")
+	return "1"
+}
+
+function mark(c) {
+	if (c == "{" || c == "[") {
+		if (want != "value" && depth > 0) give("unsure")
+		if (c == "{" && at() == "providers") entries++
+		depth++
+		kind[depth] = c
+		key[depth] = ""
+		want = c == "{" ? "key" : "value"
+	} else if (c == "}" || c == "]") {
+		if (depth > 0) depth--
+		want = "next"
+	} else if (c == ",") {
+		want = (depth > 0 && kind[depth] == "{") ? "key" : "value"
+	} else {
+		if (want != "colon") give("unsure")
+		want = "value"
+	}
+}

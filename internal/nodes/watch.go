@@ -1,0 +1,145 @@
+package nodes
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+)
+
+// sight is what was last seen of a pod.
+type sight struct {
+	pod  *corev1.Pod
+	gone bool
+}
+
+// lookout keeps sight of all pods of a run with one watch. Where the watch does
+// not hold (a proxy cuts it, or does not let it through), it lists them again,
+// so that the worst case is a list every few seconds.
+type lookout struct {
+	pods     corev1client.PodInterface
+	selector string
+
+	mu    sync.Mutex
+	boxes map[string]chan sight // by pod; each holds the latest sight
+	there map[string]bool       // created, and not seen to be gone
+}
+
+func newLookout(pods corev1client.PodInterface, run string) *lookout {
+	return &lookout{
+		pods:     pods,
+		selector: labelManagedBy + "=" + managedBy + "," + labelRun + "=" + run,
+		boxes:    map[string]chan sight{},
+		there:    map[string]bool{},
+	}
+}
+
+// expect gives where the sights of the pod name come in. It must be called
+// before the pod is created.
+func (l *lookout) expect(name string) <-chan sight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	box := make(chan sight, 1)
+	l.boxes[name] = box
+	return box
+}
+
+// created says that the pod exists by now: a list without it means that it is
+// gone.
+func (l *lookout) created(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.there[name] = true
+}
+
+func (l *lookout) forget(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.boxes, name)
+	delete(l.there, name)
+}
+
+func (l *lookout) see(name string, s sight) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	box, ok := l.boxes[name]
+	if !ok {
+		return
+	}
+	select {
+	case <-box: // an older sight that nobody has taken yet
+	default:
+	}
+	box <- s
+}
+
+// keep keeps watch until ctx ends. It calls ready once, when the first watch
+// stands or has failed.
+func (l *lookout) keep(ctx context.Context, ready func()) {
+	pace := backoff.NewExponentialBackOff()
+	pace.InitialInterval, pace.MaxInterval = 200*time.Millisecond, 5*time.Second
+	for ctx.Err() == nil {
+		if at, err := l.list(ctx); err == nil {
+			w, err := l.pods.Watch(ctx, metav1.ListOptions{LabelSelector: l.selector, ResourceVersion: at, AllowWatchBookmarks: true})
+			ready()
+			if err == nil && l.follow(ctx, w) {
+				pace.Reset()
+			}
+		}
+		ready()
+		select {
+		case <-ctx.Done():
+		case <-time.After(pace.NextBackOff()):
+		}
+	}
+}
+
+// list takes sight of all pods and gives the version to watch from.
+func (l *lookout) list(ctx context.Context) (string, error) {
+	l.mu.Lock()
+	missing := map[string]bool{}
+	for name := range l.there {
+		missing[name] = true
+	}
+	l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	pods, err := l.pods.List(ctx, metav1.ListOptions{LabelSelector: l.selector})
+	if err != nil {
+		return "", err
+	}
+	for i := range pods.Items {
+		delete(missing, pods.Items[i].Name)
+		l.see(pods.Items[i].Name, sight{pod: &pods.Items[i]})
+	}
+	for name := range missing {
+		l.see(name, sight{gone: true})
+	}
+	return pods.ResourceVersion, nil
+}
+
+// follow passes on events until the watch ends, and reports whether there were
+// any.
+func (l *lookout) follow(ctx context.Context, w watch.Interface) (some bool) {
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return some
+		case event, ok := <-w.ResultChan():
+			pod, isPod := event.Object.(*corev1.Pod)
+			switch {
+			case !ok || event.Type == watch.Error:
+				return some
+			case isPod && event.Type != watch.Bookmark:
+				l.see(pod.Name, sight{pod: pod, gone: event.Type == watch.Deleted})
+			}
+			some = true
+		}
+	}
+}
