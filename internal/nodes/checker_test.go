@@ -152,18 +152,24 @@ func TestCheckTroubles(t *testing.T) {
 	}
 }
 
-// A node that is taken away while its pod runs takes the pod with it.
+// A node that is taken away while its pod runs takes the pod with it, which is
+// noticed with a watch and without.
 func TestCheckNodeVanishes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, linux("x"))
-		c.node = func(p *corev1.Pod) (corev1.PodStatus, error) {
-			time.AfterFunc(time.Second, func() { _ = c.Tracker().Delete(podsResource, p.Namespace, p.Name) })
-			return corev1.PodStatus{Phase: corev1.PodRunning}, nil
-		}
-		if got := codes(c.check(t.Context())[0].Findings); !slices.Equal(got, []string{podGone}) {
-			t.Errorf("findings %v", got)
-		}
-	})
+	for _, watched := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, linux("x"))
+			if !watched {
+				c.PrependWatchReactor("pods", func(ktesting.Action) (bool, watch.Interface, error) { return true, nil, errors.New("unexpected EOF") })
+			}
+			c.node = func(p *corev1.Pod) (corev1.PodStatus, error) {
+				time.AfterFunc(time.Second, func() { _ = c.Tracker().Delete(podsResource, p.Namespace, p.Name) })
+				return corev1.PodStatus{Phase: corev1.PodRunning}, nil
+			}
+			if got := codes(c.check(t.Context())[0].Findings); !slices.Equal(got, []string{podGone}) {
+				t.Errorf("watched %t: findings %v", watched, got)
+			}
+		})
+	}
 }
 
 // A lost answer to a create is asked again under the same name, so that there is
