@@ -144,7 +144,14 @@ func (d Document) Mounts(dockerRootDir string) []Mount {
 	for _, m := range mountsOf(d, dockerRootDir) {
 		out = append(out, Mount{m.host, m.container})
 	}
-	for _, text := range d.ExtraBinds() {
+	return append(out, BindMounts(d.ExtraBinds())...)
+}
+
+// BindMounts reads those of the binds that are paths of the host; others are
+// left out.
+func BindMounts(binds []string) []Mount {
+	var out []Mount
+	for _, text := range binds {
 		if b, err := parseBind(text); err == nil && path.IsAbs(b.source) {
 			out = append(out, Mount{b.source, b.target})
 		}

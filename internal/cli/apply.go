@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -241,20 +242,35 @@ func (a *app) review(c *cli.Context, s *session, sel fleet.Selection) ([]*fleet.
 const clustersAtOnce = 4
 
 // checkPlans looks at the nodes of the clusters that are to be changed, and
-// takes those out whose kubelets would not start.
+// takes those out whose kubelets would not start. The plans as they were made
+// stay what is written down: nodes may be mended before the run is resumed.
 func (a *app) checkPlans(c *cli.Context, j *job) error {
-	if j.pending() == 0 {
+	todo := slices.DeleteFunc(j.todo(), func(p *fleet.ClusterPlan) bool {
+		return j.earlier != nil && j.earlier.Clusters[p.ID].Sent
+	})
+	if len(todo) == 0 {
 		return nil
 	}
-	fmt.Fprintf(a.streams.Err, "rkepatch: looking at the nodes of %d cluster(s)\n", j.pending())
+	if err := a.notTooLarge(c, j); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.streams.Err, "rkepatch: looking at the nodes of %d cluster(s)\n", len(todo))
 	text := a.reviewText(j.session)
-	err := j.look.CheckPlans(c.Context, j.session.planner, j.plans, clustersAtOnce, text.Checked)
+	j.look.Query.ProviderAPI = j.session.planner.API
+	checked := map[string]*fleet.ClusterPlan{}
+	err := j.look.CheckPlans(c.Context, j.session.planner, todo, clustersAtOnce, func(found fleet.Checked) {
+		checked[found.Plan.ID] = found.Plan
+		text.Checked(found)
+	})
 	if err != nil {
 		return err
 	}
-	j.totals = report.Totals{}
-	for _, p := range j.plans {
-		j.totals.Add(p)
+	j.planned, j.plans, j.totals = j.plans, slices.Clone(j.plans), report.Totals{}
+	for i, p := range j.plans {
+		if with := checked[p.ID]; with != nil {
+			j.plans[i] = with
+		}
+		j.totals.Add(j.plans[i])
 	}
 	return nil
 }

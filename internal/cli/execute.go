@@ -25,7 +25,7 @@ func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
 	applier := fleet.Applier{
 		Planner: j.session.planner, Run: j.run, Clock: a.clock, Pace: j.pace, Revert: j.revert, Earlier: j.resumed,
 		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
-		RollbackOnFailure: c.Bool(flagRollback), Flags: runWords(c), PlanFlags: planWords(c, j.session.planner), Recheck: c.IsSet(flagPlan) || c.IsSet(flagResume),
+		RollbackOnFailure: c.Bool(flagRollback), Flags: runWords(c), PlanFlags: planWords(c, j.session.planner), NodeFlags: nodeWords(c), Recheck: c.IsSet(flagPlan) || c.IsSet(flagResume),
 		Say: func(id, name, text string) {
 			a.logs.step(id, name, text)
 			progress.Say(id, name, text)

@@ -26,7 +26,8 @@ type job struct {
 	session *session
 	pace    fleet.Pace
 	kind    string
-	plans   []*fleet.ClusterPlan
+	plans   []*fleet.ClusterPlan // as they are carried out
+	planned []*fleet.ClusterPlan // as they were made, when that differs
 	totals  report.Totals
 	visible int
 
@@ -121,8 +122,7 @@ func (a *app) endedBy(c *cli.Context, j *job, why error) error {
 	return errors.Join(why, j.run.Note(fleet.Entry{Event: fleet.EventEnded, Text: "nothing was sent: " + why.Error()}))
 }
 
-// announce says how the clusters will be gone through, and stops a run that
-// would change too much at once.
+// announce says how the clusters will be gone through.
 func (a *app) announce(c *cli.Context, j *job) error {
 	sizes := j.pace.Sizes(j.pending())
 	if len(sizes) > 1 {
@@ -131,6 +131,11 @@ func (a *app) announce(c *cli.Context, j *job) error {
 	if !j.pace.NotAfter.IsZero() {
 		fmt.Fprintf(a.streams.Err, "rkepatch: no cluster is started after %s\n", j.pace.NotAfter.Format(time.DateTime))
 	}
+	return a.notTooLarge(c, j)
+}
+
+// notTooLarge stops a run that would change too much at once.
+func (a *app) notTooLarge(c *cli.Context, j *job) error {
 	// A rollback goes where its run went.
 	if why := j.pace.TooLarge(j.pending(), j.visible); why != "" && !c.Bool(flagLargeWave) && j.revert == nil {
 		return usagef("use --"+flagWaves+" 1,10%,100% or fewer clusters, or allow it with --"+flagLargeWave, "%s", why)
@@ -183,7 +188,7 @@ func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
 		if j.run, err = j.earlier.Open(); err != nil {
 			return err
 		}
-		return j.run.Note(fleet.Entry{Event: fleet.EventResumed})
+		return j.run.Note(fleet.Entry{Event: fleet.EventResumed, Text: skipped(c)})
 	}
 	if j.run, err = fleet.NewRun(dir, a.clock.Now()); err != nil {
 		return err
@@ -199,6 +204,14 @@ func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
 	}, j.planFile)
 }
 
+// skipped is what the journal keeps of a resumption without a look at the nodes.
+func skipped(c *cli.Context) string {
+	if c.Bool(flagSkipNodeCheck) {
+		return "with --" + flagSkipNodeCheck
+	}
+	return ""
+}
+
 func (a *app) writePlanFile(j *job) ([]byte, error) {
 	name := filepath.Join(j.run.Dir, "plan.new")
 	w, err := j.session.planner.CreatePlan(name, a.version, j.session.head.RancherVersion, a.clock.Now())
@@ -206,7 +219,11 @@ func (a *app) writePlanFile(j *job) ([]byte, error) {
 		return nil, err
 	}
 	defer w.Abort()
-	for _, p := range j.plans {
+	plans := j.plans
+	if j.planned != nil {
+		plans = j.planned
+	}
+	for _, p := range plans {
 		if err := w.Add(p); err != nil {
 			return nil, err
 		}

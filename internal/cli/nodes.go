@@ -50,12 +50,16 @@ func nodeFlags() []cli.Flag {
 	}
 }
 
+// nodeWords are those of nodeFlags that were given, as they are typed.
+func nodeWords(c *cli.Context) string { return words(given(c, nodeFlagNames...), nodeFlagNames...) }
+
+var nodeFlagNames = []string{flagForVersion, flagProbeImage, flagNamespace, flagNodesAtOnce, flagNodeTimeout}
+
 // nodeLook reads nodeFlags.
 func (a *app) nodeLook(c *cli.Context, client *rancher.Client) (*fleet.NodeLook, error) {
 	look := &fleet.NodeLook{Rancher: client, Clock: a.clock, Query: nodes.Query{
 		ProbeImage: c.String(flagProbeImage), Namespace: c.String(flagNamespace),
 		Parallel: c.Int(flagNodesAtOnce), Timeout: c.Duration(flagNodeTimeout),
-		ProviderAPI: kubelet.API(c.String(flagProviderAPI)),
 	}}
 	if c.Int(flagNodesAtOnce) < 1 || c.Duration(flagNodeTimeout) <= 0 {
 		return nil, usagef("rkepatch "+c.Command.FullName()+" --help shows the defaults", "--%s and --%s must be positive", flagNodesAtOnce, flagNodeTimeout)
@@ -169,12 +173,13 @@ func (a *app) nodesCheckCommand() *cli.Command {
 func (a *app) nodesCheck(c *cli.Context) error {
 	return a.visit(c, func(q *nodes.Query) {
 		q.Rehearse, q.RehearseImage = c.Bool(flagRehearse), c.String(flagRehearsalImage)
-	}, func(ctx context.Context, checker *nodes.Checker, q nodes.Query) ([]nodes.NodeReport, error) {
+	}, func(ctx context.Context, checker *nodes.Checker, q nodes.Query, _ kubelet.Version) ([]nodes.NodeReport, error) {
 		return checker.Check(ctx, q)
 	}, ExitBlocked)
 }
 
-// nodeCheckFlags are nodeFlags on a command that changes clusters.
+// nodeCheck reads nodeFlags of a command that changes clusters; nil with
+// --skip-node-check.
 func (a *app) nodeCheck(c *cli.Context, client *rancher.Client) (*fleet.NodeLook, error) {
 	if c.Bool(flagSkipNodeCheck) {
 		a.warn("--" + flagSkipNodeCheck + ": nobody has looked whether the nodes hold a working provider; a kubelet without one does not start")

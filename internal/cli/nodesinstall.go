@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"rkepatch/internal/kubelet"
 	"rkepatch/internal/nodes"
 	"rkepatch/internal/nodescript"
 )
@@ -66,7 +67,7 @@ func (a *app) nodesInstall(c *cli.Context) error {
 	if c.IsSet(flagNodesAtOnce) {
 		atOnce = c.Int(flagNodesAtOnce)
 	}
-	err = a.visit(c, func(q *nodes.Query) { q.Parallel = atOnce }, func(ctx context.Context, checker *nodes.Checker, q nodes.Query) ([]nodes.NodeReport, error) {
+	err = a.visit(c, func(q *nodes.Query) { q.Parallel = atOnce }, func(ctx context.Context, checker *nodes.Checker, q nodes.Query, _ kubelet.Version) ([]nodes.NodeReport, error) {
 		return checker.Install(ctx, nodes.InstallQuery{
 			Query: q, Script: script.Bytes(), URL: c.String(flagMirror),
 			FromImage: c.String(flagFromImage), FromImagePath: c.String(flagFromImagePath), Replace: c.Bool(flagReplace),

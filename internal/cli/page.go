@@ -81,7 +81,7 @@ func (p *pageFile) finish(t report.Totals, failure error) error {
 
 // writeRunPage writes the page of a run that is over.
 func (a *app) writeRunPage(c *cli.Context, j *job, outcomes []fleet.Outcome) error {
-	d := report.PageData{Head: j.session.head, Kind: "Run", RunKind: j.kind, Selection: j.selection, Command: commandLine(c), Waves: waves(j)}
+	d := report.PageData{Head: j.session.head, Kind: "Run", RunKind: j.kind, Selection: j.selection, Command: commandLine(c), Waves: waves(outcomes)}
 	if j.run != nil {
 		d.Run = j.run.ID
 	}
@@ -102,15 +102,16 @@ func (a *app) writeRunPage(c *cli.Context, j *job, outcomes []fleet.Outcome) err
 	return page.finish(j.totals, nil)
 }
 
-// waves gives the ids of the clusters to be changed, wave by wave.
-func waves(j *job) [][]string {
-	var ids []string
-	for _, p := range j.todo() {
-		ids = append(ids, p.ID)
-	}
+// waves gives the ids of the clusters wave by wave, as they had their turns.
+func waves(outcomes []fleet.Outcome) [][]string {
 	var out [][]string
-	for _, size := range j.pace.Sizes(len(ids)) {
-		out, ids = append(out, ids[:size]), ids[size:]
+	for _, o := range outcomes {
+		for len(out) < o.Wave {
+			out = append(out, nil)
+		}
+		if o.Wave > 0 {
+			out[o.Wave-1] = append(out[o.Wave-1], o.ID)
+		}
 	}
 	return out
 }

@@ -43,6 +43,7 @@ type Outcome struct {
 	Status   Status        `json:"status"`
 	Stored   bool          `json:"stored"`                  // Rancher's stored config holds the change, or may
 	Unsure   bool          `json:"storedUnknown,omitempty"` // nobody knows whether it does
+	Wave     int           `json:"wave,omitempty"`          // counted from 1; 0 when it had no turn
 	Started  time.Time     `json:"started,omitzero"`
 	Duration time.Duration `json:"durationNanoseconds"`
 	Message  string        `json:"message,omitempty"`
@@ -74,8 +75,8 @@ type Applier struct {
 	Recheck bool
 	// Flags and PlanFlags are put into the commands that Outcome.Next names: those
 	// that find the run again, such as " --state-dir DIR", and those that plan the
-	// same once more.
-	Flags, PlanFlags string
+	// same once more. NodeFlags follow PlanFlags where nodes are looked at.
+	Flags, PlanFlags, NodeFlags string
 	// Say is told of every step, Done of every cluster that is over; from
 	// several goroutines.
 	Say  func(id, name, text string)
@@ -109,12 +110,15 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 			outcomes[i].Status, outcomes[i].Message = StatusRolledBack, "taken back by run "+earlier.RolledBack+", left alone; plan again to patch it"
 		case resumed && earlier.Settled():
 			outcomes[i] = *earlier.Outcome
-		case p.Action == ActionNone && (a.Revert != nil || a.Recheck):
+		case p.Action == ActionNone && a.Recheck:
 			again = append(again, i)
-		case p.Action == ActionNone:
+		case p.Action == ActionNone && a.Revert == nil:
 			outcomes[i].Status, outcomes[i].Message = StatusUnchanged, "already as wanted"
 		case p.Action == ActionBlocked:
 			outcomes[i].Status, outcomes[i].Message = StatusBlocked, worstOf(p)
+			if p.byNodes {
+				outcomes[i].Next = a.seeNodes(p.ID)
+			}
 		default:
 			outcomes[i] = a.notStarted(outcomes[i], "the run ended before its turn")
 			todo = append(todo, i)
@@ -134,9 +138,10 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 	defer polling.Wait() // nothing is said any more once Apply has returned
 	defer stopFollowing()
 
-	carryOut := func(i int) Outcome {
+	carryOut := func(i, wave int) Outcome {
 		began := a.Clock.Now()
 		out := a.one(ctx, f, plans[i])
+		out.Wave = wave
 		out.Started, out.Duration = began, a.Clock.Now().Sub(began)
 		if err := a.log(Entry{Event: EventOutcome, Cluster: out.ID, Name: out.Name, Outcome: &out}); err != nil {
 			out.Message += "; this could not be noted: " + err.Error()
@@ -145,16 +150,16 @@ func (a *Applier) Apply(ctx context.Context, plans []*ClusterPlan) ([]Outcome, e
 		return out
 	}
 	for _, i := range again {
-		carryOut(i)
+		carryOut(i, 0)
 	}
 	a.Pace.look = func() error { return a.Planner.seeNodes(ctx) }
-	a.Pace.run(ctx, a.Clock, max(1, a.Parallel), len(todo), func(n int, why string) turn {
+	a.Pace.run(ctx, a.Clock, max(1, a.Parallel), len(todo), func(n, wave int, why string) turn {
 		i := todo[n]
 		if why != "" {
 			outcomes[i] = a.notStarted(outcomes[i], why)
 			return turn{}
 		}
-		out := carryOut(i)
+		out := carryOut(i, wave)
 		a.Done(out)
 		return turn{failed: out.Status == StatusFailed, changed: out.Stored || out.Status == StatusFailed}
 	})
@@ -200,7 +205,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		a.say(out.ID, out.Name, "looking at the nodes")
 		out.Findings = a.Nodes.Check(ctx, cl, fresh.wanted)
 		if f, _ := worst(out.Findings); f.Severity == Block && ctx.Err() == nil {
-			out.Status, out.Message, out.Next = StatusBlocked, f.Code+": "+f.Message, "rkepatch nodes check"+a.PlanFlags+" "+out.ID
+			out.Status, out.Message, out.Next = StatusBlocked, f.Code+": "+f.Message, a.seeNodes(out.ID)
 			return out
 		}
 		// That took a while: somebody may have changed the cluster.
@@ -228,6 +233,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	// From here on the cluster may change: a PUT that is cut short leaves
 	// nobody wiser, so an interrupt waits for its answer.
 	a.say(cl.ID, cl.Name, "writing the config")
+	sent := a.Clock.Now()
 	stored, err := a.put(ctx, cl, fresh)
 	if err != nil {
 		out.Unsure = unsure(err)
@@ -242,7 +248,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		out = a.noteUndone(out)
 	}
 	a.say(cl.ID, cl.Name, "stored, Rancher reconciles")
-	return a.follow(ctx, f, out, cl, stored)
+	return a.follow(ctx, f, out, cl, stored, sent)
 }
 
 // ready reads a cluster whose turn has come. The outcome is nil when it is to be
@@ -259,9 +265,9 @@ func (a *Applier) ready(ctx context.Context, f *follower, out Outcome, planned *
 	case err != nil:
 		out = out.failed(false, err, a.look(out.ID))
 	case fresh.Action == ActionNone && a.Revert != nil:
-		out = a.follow(ctx, f, a.noteUndone(out), cl, cl)
+		out = a.follow(ctx, f, a.noteUndone(out), cl, cl, time.Time{})
 	case fresh.Patched == rkeconfig.Patched && a.Revert == nil && a.Earlier[out.ID].Sent:
-		out = a.follow(ctx, f, out, cl, cl)
+		out = a.follow(ctx, f, out, cl, cl, time.Time{})
 	case fresh.Action == ActionNone:
 		out.Status, out.Message = StatusUnchanged, "already as wanted: somebody else was faster"
 	case fresh.Action == ActionBlocked:
@@ -272,8 +278,9 @@ func (a *Applier) ready(ctx context.Context, f *follower, out Outcome, planned *
 	return cl, fresh, &out
 }
 
-// follow waits for the end of a roll-out that began with stored.
-func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, stored *rancher.Cluster) Outcome {
+// follow waits for the end of a roll-out that began with stored, which was sent
+// at the time given; zero is by an earlier call.
+func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, stored *rancher.Cluster, sent time.Time) Outcome {
 	out.Stored = true
 	w, err := newWatch(before, stored, a.Planner.Patch, a.Clock.Now(), patience{unnoticed: neverNoticed, total: a.Timeout})
 	if err != nil {
@@ -307,34 +314,39 @@ func (a *Applier) follow(ctx context.Context, f *follower, out Outcome, before, 
 	default:
 		out.Status, out.Message = StatusPatched, "every kubelet has the change"
 		if a.Nodes != nil {
-			return a.verify(ctx, f, out, before, stored, w.since)
+			return a.verify(ctx, f, out, before, stored, sent)
 		}
 	}
 	return out
 }
 
 // verify looks at the running kubelets of a cluster that Rancher is done with.
-func (a *Applier) verify(ctx context.Context, f *follower, out Outcome, before, stored *rancher.Cluster, since time.Time) Outcome {
+func (a *Applier) verify(ctx context.Context, f *follower, out Outcome, before, stored *rancher.Cluster, sent time.Time) Outcome {
 	a.say(out.ID, out.Name, "looking at the running kubelets")
 	doc, err := rkeconfig.ParseDocument(stored.Config)
 	if err != nil {
 		return a.failed(ctx, f, out, before, true, err)
 	}
-	if before == stored {
-		since = time.Time{} // sent by an earlier call
-	}
-	out.Findings = a.Nodes.Verify(ctx, stored, doc, since)
-	switch bad, _ := worst(out.Findings); {
-	case ctx.Err() != nil:
-		out.Message += "; the look at them was interrupted"
+	found, looked := a.Nodes.Verify(ctx, stored, doc, sent)
+	out.Findings = found
+	switch bad, _ := worst(found); {
 	case bad.Severity == Block:
 		return a.failed(ctx, f, out, before, true, fmt.Errorf("Rancher is done, but %s: %s", bad.Code, bad.Message))
+	case ctx.Err() != nil:
+		// Not settled: who resumes looks again.
+		out.Status, out.Err, out.Next = StatusInFlight, ErrInterrupted, a.again(out.ID)
+		out.Message = "Rancher is done; interrupted before every kubelet was looked at"
 	case bad.Severity == Warn:
 		out.Message += "; " + bad.Code + ": " + bad.Message
-	default:
+	case looked:
 		out.Message = "every kubelet runs with the change, as seen on its node"
 	}
 	return out
+}
+
+// seeNodes is the command that shows what is the matter with the nodes.
+func (a *Applier) seeNodes(id string) string {
+	return "rkepatch nodes check" + a.PlanFlags + a.NodeFlags + " " + id
 }
 
 // seeClusters is what to do about a rollback that is stored: it cannot be done

@@ -148,3 +148,16 @@ func TestApplyInterruptedInDoubt(t *testing.T) {
 		t.Errorf("%s, unsure %v", o, o.Unsure)
 	}
 }
+
+// The answer is lost, and the first read of the cluster shows no config: that is
+// no answer to go by, and no reason to say that the PUT was refused.
+func TestApplyFoundWithoutConfig(t *testing.T) {
+	for _, body := range []string{`{"id":"c-aaaaa","type":"cluster","name":"x"}`, rawCluster("c-aaaaa", `"x"`)} {
+		d := newDrill(t, simrancher.Cluster{})
+		d.sim.Inject(simrancher.Fault{Method: http.MethodPut, Count: 1, Lost: true})
+		d.sim.Inject(simrancher.Fault{Method: http.MethodGet, Path: "/v3/clusters/" + drilled, Skip: 1, Count: 1, Status: 200, Body: body})
+		if o := d.attempt(); o.Status != StatusPatched || !d.holdsPatch(drilled) {
+			t.Errorf("%s", o)
+		}
+	}
+}

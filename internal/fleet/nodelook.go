@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +24,10 @@ import (
 type NodeCheck interface {
 	// Check looks for what a kubelet with the arguments and binds of doc needs.
 	Check(ctx context.Context, cl *rancher.Cluster, doc rkeconfig.Document) []Finding
-	// Verify looks at the running kubelets, which doc was rolled out to since then.
-	Verify(ctx context.Context, cl *rancher.Cluster, doc rkeconfig.Document, since time.Time) []Finding
+	// Verify looks at the running kubelets, to which doc was rolled out since then.
+	// looked is false when there was nothing to look for or not every node could
+	// be seen.
+	Verify(ctx context.Context, cl *rancher.Cluster, doc rkeconfig.Document, since time.Time) (found []Finding, looked bool)
 }
 
 // NodeLook is NodeCheck over Rancher's proxy to each cluster.
@@ -34,7 +37,7 @@ type NodeLook struct {
 	// Zero is 1.27, where the built-in login is gone, or the cluster's own if that
 	// is later.
 	ForVersion kubelet.Version
-	Query      nodes.Query // ProbeImage, Namespace, Parallel and Timeout; the rest is filled in
+	Query      nodes.Query // ProbeImage, Namespace, Parallel, Timeout and ProviderAPI; the rest is filled in
 	Clock      Clock
 	Say        func(cl *rancher.Cluster, text string) // of every step; may be nil
 }
@@ -76,7 +79,8 @@ type ClusterNodes struct {
 func (c *ClusterNodes) Blocked() bool { return blocked(c.Findings) }
 
 // Look does something with the nodes of one cluster: (*nodes.Checker).Check, say.
-type Look func(ctx context.Context, c *nodes.Checker, q nodes.Query) ([]nodes.NodeReport, error)
+// version is what the cluster is meant to run; zero when it cannot be read.
+type Look func(ctx context.Context, c *nodes.Checker, q nodes.Query, version kubelet.Version) ([]nodes.NodeReport, error)
 
 // Visit takes look to the nodes of every selected cluster, one cluster after the
 // other in the order of their names. What the kubelets are or will be told is as
@@ -84,6 +88,7 @@ type Look func(ctx context.Context, c *nodes.Checker, q nodes.Query) ([]nodes.No
 func (l *NodeLook) Visit(ctx context.Context, planner *Planner, sel Selection, look Look) iter.Seq2[*ClusterNodes, error] {
 	return func(yield func(*ClusterNodes, error) bool) {
 		planner.KeepClusters = true
+		l.Query.ProviderAPI = planner.API
 		for p, err := range planner.Plan(ctx, sel) {
 			if err == nil {
 				err = ctx.Err()
@@ -92,20 +97,26 @@ func (l *NodeLook) Visit(ctx context.Context, planner *Planner, sel Selection, l
 				yield(nil, err)
 				return
 			}
-			if !yield(l.visit(ctx, p, look), nil) {
+			if !yield(l.visit(ctx, planner, p, look), nil) {
 				return
 			}
 		}
 	}
 }
 
-func (l *NodeLook) visit(ctx context.Context, p *ClusterPlan, look Look) *ClusterNodes {
+func (l *NodeLook) visit(ctx context.Context, planner *Planner, p *ClusterPlan, look Look) *ClusterNodes {
 	out := &ClusterNodes{ID: p.ID, Name: p.Name, KubernetesVersion: p.KubernetesVersion}
 	if p.cluster == nil {
 		out.Findings = p.Findings // it is none of ours
 		return out
 	}
 	q, ok := l.QueryFor(p.cluster, p.result)
+	if !ok && setsProvider(planner.Patch) {
+		// Something stands in the way of the merge. What the patch wants is looked
+		// for all the same, and the cluster is not called ready.
+		q, ok = l.wantedQuery(p.cluster, p.result, planner.Patch), true
+		out.Findings = slices.DeleteFunc(slices.Clone(p.Findings), func(f Finding) bool { return f.Severity != Block })
+	}
 	if !ok {
 		out.Findings = []Finding{noFlagsFinding}
 		return out
@@ -113,38 +124,66 @@ func (l *NodeLook) visit(ctx context.Context, p *ClusterPlan, look Look) *Cluste
 	out.ForVersion = q.ForVersion.String()
 	checker, err := l.Checker(p.cluster)
 	if err == nil {
-		out.Nodes, err = look(ctx, checker, q)
+		version, _ := kubelet.ParseVersion(p.KubernetesVersion)
+		out.Nodes, err = look(ctx, checker, q, version)
 	}
-	if err != nil {
-		out.Findings = append(out.Findings, nodesUnreadable(err))
-	}
-	out.Findings = append(out.Findings, NodeFindings(out.Nodes)...)
+	out.Findings = append(out.Findings, l.findings(p.cluster, out.Nodes, err)...)
 	return out
 }
 
-// CheckPlans looks at the nodes of every cluster that is to be changed, several
-// clusters at a time, and adds what it finds to the plans: one whose kubelets
-// would not start is blocked. done is told of each, one at a time.
-func (l *NodeLook) CheckPlans(ctx context.Context, planner *Planner, plans []*ClusterPlan, parallel int, done func(p *ClusterPlan, found []Finding)) error {
+// wantedQuery is QueryFor with the flags and binds of a patch that could not be
+// merged.
+func (l *NodeLook) wantedQuery(cl *rancher.Cluster, doc rkeconfig.Document, patch rkeconfig.Patch) nodes.Query {
+	q, _ := l.QueryFor(cl, doc)
+	q.ConfigPath, q.BinDir = patch.Args[kubelet.FlagProviderConfig], patch.Args[kubelet.FlagProviderBinDir]
+	for _, m := range rkeconfig.BindMounts(patch.Binds) {
+		q.Binds = append(q.Binds, nodes.Bind{Host: m.Host, Container: m.Container})
+	}
+	return q
+}
+
+// findings sums up what a look at the nodes of cl has shown. Nodes that Rancher
+// has and the cluster does not list are unknown, and unknown is not good.
+func (l *NodeLook) findings(cl *rancher.Cluster, reports []nodes.NodeReport, err error) []Finding {
+	found := NodeFindings(reports)
+	switch {
+	case err != nil:
+		found = append(found, about(unreadableFinding, err))
+	case len(reports) == 0 || len(reports) < cl.NodeCount:
+		f := missingFinding
+		f.Message = fmt.Sprintf("the cluster lists %s, Rancher has %d", count(len(reports), "node"), cl.NodeCount)
+		found = append(found, f)
+	}
+	return found
+}
+
+// Checked is what the look at the nodes of one cluster, ahead of its change, has
+// come to.
+type Checked struct {
+	Plan *ClusterPlan // with the findings, blocked when one of them blocks
+	// Found is what was found on the nodes. Looked is false where they were not
+	// looked at: the cluster could not be read, or is no longer to be changed. Its
+	// turn will tell.
+	Found  []Finding
+	Looked bool
+}
+
+// CheckPlans looks at the nodes of clusters that are to be changed, several
+// clusters at a time. done is told of each, one at a time; the plans themselves
+// stay as they are. The error is ctx's.
+func (l *NodeLook) CheckPlans(ctx context.Context, planner *Planner, plans []*ClusterPlan, parallel int, done func(Checked)) error {
 	var mu sync.Mutex
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(max(1, parallel))
 	for _, p := range plans {
-		if p.Action != ActionPatch {
-			continue
-		}
 		group.Go(func() error {
-			found, err := l.checkPlan(ctx, planner, p)
-			if err != nil {
-				return err
+			checked := l.checkPlan(ctx, planner, p)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			p.Findings = append(p.Findings, found...)
-			if blocked(found) {
-				p.Action = ActionBlocked
-			}
-			done(p, found)
+			done(checked)
 			return nil
 		})
 	}
@@ -152,17 +191,27 @@ func (l *NodeLook) CheckPlans(ctx context.Context, planner *Planner, plans []*Cl
 }
 
 // checkPlan reads the cluster anew: a plan may come from a file.
-func (l *NodeLook) checkPlan(ctx context.Context, planner *Planner, p *ClusterPlan) ([]Finding, error) {
+func (l *NodeLook) checkPlan(ctx context.Context, planner *Planner, p *ClusterPlan) Checked {
+	out := Checked{Plan: p}
 	cl, err := planner.Rancher.Cluster(ctx, p.ID)
 	if err != nil {
-		return []Finding{nodesUnreadable(err)}, ctx.Err()
+		return out
 	}
 	fresh := planner.judge(cl)
 	if fresh.Action != ActionPatch {
-		return nil, nil // apply says so
+		return out
 	}
-	found := l.Check(ctx, cl, fresh.wanted)
-	return found, ctx.Err()
+	if _, ok := l.QueryFor(cl, fresh.wanted); !ok {
+		return out
+	}
+	out.Found, out.Looked = l.Check(ctx, cl, fresh.wanted), true
+	with := *p
+	with.Findings = slices.Concat(p.Findings, out.Found)
+	if blocked(out.Found) {
+		with.Action, with.byNodes = ActionBlocked, true
+	}
+	out.Plan = &with
+	return out
 }
 
 // Checker connects to the nodes of cl.
@@ -186,54 +235,73 @@ func (l *NodeLook) Check(ctx context.Context, cl *rancher.Cluster, doc rkeconfig
 	}
 	checker, err := l.Checker(cl)
 	if err != nil {
-		return []Finding{nodesUnreadable(err)}
+		return []Finding{about(unreadableFinding, err)}
 	}
 	reports, err := checker.Check(ctx, q)
-	if err != nil {
-		return append(NodeFindings(reports), nodesUnreadable(err))
-	}
-	return NodeFindings(reports)
+	return l.findings(cl, reports, err)
 }
 
-// brokenKubelet are the codes which say of a node after a roll-out that its
-// kubelet does not run as it should. What else is the matter with a node, or
-// keeps it from being looked at, is worth knowing and no failure of the roll-out.
-var brokenKubelet = []string{"kubelet-not-found", "kubelet-flags-differ", "kubelet-not-restarted", "kubelet-restarting", "node-not-ready"}
+// harmless are the codes that say nothing bad of a kubelet after a roll-out: what
+// keeps the token, the policy or the image from a look at a node, and what is
+// the matter with credentials. They are worth knowing. Everything else that
+// blocks makes the roll-out a failure, a node without an answer foremost: one
+// whose kubelet has died stays Ready for a while, and starts no pod.
+var harmless = []string{
+	"nodes-unreadable", "pod-forbidden", "pod-refused", "probe-image-unknown", "probe-image-missing", "node-version-unknown", "check-interrupted",
+	"config-not-shown", "nodes-missing",
+}
 
-// Verify implements NodeCheck. From 1.27 on, where no built-in login hides a
-// provider that does not work, it rehearses, too.
-func (l *NodeLook) Verify(ctx context.Context, cl *rancher.Cluster, doc rkeconfig.Document, since time.Time) []Finding {
+func isHarmless(code string) bool {
+	return slices.Contains(harmless, code) || strings.HasPrefix(code, "rehearsal-")
+}
+
+// VerifyNodes looks at the running kubelets of a cluster that is meant to run
+// version. From 1.27 on, where no built-in login hides a provider that does not
+// work, it rehearses, too.
+func VerifyNodes(ctx context.Context, c *nodes.Checker, q nodes.Query, version kubelet.Version, since time.Time) ([]nodes.NodeReport, error) {
+	q.Rehearse = q.Rehearse || !version.Before(providerGone.Major, providerGone.Minor)
+	return c.Verify(ctx, nodes.VerifyQuery{Query: q, ChangedAfter: since, Version: version, Flags: map[string]string{
+		kubelet.FlagProviderConfig: q.ConfigPath, kubelet.FlagProviderBinDir: q.BinDir,
+	}})
+}
+
+// Verify implements NodeCheck. What looks bad is looked at once more: a pod may
+// have been caught by the restart of its kubelet.
+func (l *NodeLook) Verify(ctx context.Context, cl *rancher.Cluster, doc rkeconfig.Document, since time.Time) (found []Finding, looked bool) {
 	q, ok := l.QueryFor(cl, doc)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	v, err := kubelet.ParseVersion(doc.KubernetesVersion())
-	q.Rehearse = err == nil && !v.Before(providerGone.Major, providerGone.Minor)
-	var reports []nodes.NodeReport
+	version, _ := kubelet.ParseVersion(doc.KubernetesVersion())
 	checker, err := l.Checker(cl)
-	if err == nil {
-		reports, err = checker.Verify(ctx, nodes.VerifyQuery{Query: q, ChangedAfter: since, Flags: map[string]string{
-			kubelet.FlagProviderConfig: q.ConfigPath, kubelet.FlagProviderBinDir: q.BinDir,
-		}})
-	}
-	found := NodeFindings(reports)
-	if err != nil {
-		found = append(found, nodesUnreadable(err))
-	}
-	for i := range found {
-		if !slices.Contains(brokenKubelet, found[i].Code) {
-			found[i].Severity = min(found[i].Severity, Warn)
+	for attempt := 0; attempt < 2 && ctx.Err() == nil; attempt++ {
+		var reports []nodes.NodeReport
+		if err == nil {
+			reports, err = VerifyNodes(ctx, checker, q, version, since)
 		}
+		found = l.findings(cl, reports, err)
+		looked = !blocked(found)
+		for i := range found {
+			if isHarmless(found[i].Code) {
+				found[i].Severity = min(found[i].Severity, Warn)
+			}
+		}
+		if !blocked(found) {
+			break
+		}
+		err = nil
 	}
-	return found
+	return found, looked
 }
-
-func nodesUnreadable(err error) Finding { return about(unreadableFinding, err) }
 
 var (
 	unreadableFinding = Finding{
 		Code: "nodes-unreadable", Severity: Block, Message: "the nodes of the cluster cannot be looked at",
 		Todo: "use a token of a cluster owner, who may list nodes and create pods in kube-system",
+	}
+	missingFinding = Finding{
+		Code: "nodes-missing", Severity: Block, Message: "the cluster lists fewer nodes than Rancher has: those were not looked at",
+		Todo: "wait until every node has joined, or remove those that are gone from the cluster",
 	}
 	noFlagsFinding = Finding{
 		Code: "no-provider-flags", Severity: Info, Message: "the patch sets no credential provider: there is nothing to look for on the nodes",
@@ -244,7 +312,7 @@ var (
 // NodeCatalogue lists what can be found on nodes, in the order in which it is
 // looked for.
 func NodeCatalogue() []Finding {
-	out := []Finding{unreadableFinding, noFlagsFinding}
+	out := []Finding{unreadableFinding, missingFinding, noFlagsFinding}
 	for _, f := range nodes.Catalogue() {
 		out = append(out, Finding{Code: f.Code, Severity: severityOf[f.Level], Message: f.Message, Todo: f.Todo})
 	}

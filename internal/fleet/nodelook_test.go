@@ -24,6 +24,7 @@ type watchedNodes struct {
 	onCheck       func()
 	args          map[string]string // of the document that was checked
 	since         time.Time
+	blind         bool
 	asked         []string
 }
 
@@ -35,9 +36,9 @@ func (n *watchedNodes) Check(_ context.Context, cl *rancher.Cluster, doc rkeconf
 	return n.check
 }
 
-func (n *watchedNodes) Verify(_ context.Context, cl *rancher.Cluster, _ rkeconfig.Document, since time.Time) []Finding {
+func (n *watchedNodes) Verify(_ context.Context, cl *rancher.Cluster, _ rkeconfig.Document, since time.Time) ([]Finding, bool) {
 	n.asked, n.since = append(n.asked, "verify "+cl.ID), since
-	return n.verify
+	return n.verify, !n.blind
 }
 
 // The nodes are looked at right before the PUT and once Rancher is done. What is
@@ -191,11 +192,16 @@ func TestNodeLookWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-// The table of what makes a roll-out a failure names codes that there are.
-func TestBrokenKubelet(t *testing.T) {
-	for _, code := range brokenKubelet {
-		if !slices.ContainsFunc(nodes.Catalogue(), func(f nodes.Finding) bool { return f.Code == code && f.Level == kubelet.Fatal }) {
+// The table of what is harmless after a roll-out names codes that there are.
+func TestHarmless(t *testing.T) {
+	for _, code := range harmless {
+		if !slices.ContainsFunc(NodeCatalogue(), func(f Finding) bool { return f.Code == code && f.Severity == Block }) {
 			t.Errorf("no look at a node ever finds %s", code)
+		}
+	}
+	for _, code := range []string{"kubelet-not-found", "kubelet-flags-differ", "kubelet-restarting", "node-not-ready", "pod-stuck", "pod-ended", "pod-not-created", "answer-garbled", "kubelet-refuses"} {
+		if isHarmless(code) {
+			t.Errorf("%s after a roll-out is no failure", code)
 		}
 	}
 }

@@ -111,9 +111,9 @@ type turn struct {
 	changed bool
 }
 
-// run lets each of n clusters have its turn: do is called with its number, and
-// with why it is not started when the run is to stop.
-func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i int, why string) turn) {
+// run lets each of n clusters have its turn: do is called with its number, that
+// of its wave, counted from 1, and with why it is not started when the run is to stop.
+func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i, wave int, why string) turn) {
 	allowed := p.MaxFailures.Of(n, false)
 	var mu sync.Mutex
 	failures, stopped := 0, ""
@@ -139,7 +139,7 @@ func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i i
 	next := 0
 	// together takes the next size clusters through their turns and says how many
 	// were left alone.
-	together := func(size int) (spared int) {
+	together := func(wave, size int) (spared int) {
 		slots := make(chan struct{}, parallel)
 		var group sync.WaitGroup
 		for range min(size, n-next) {
@@ -147,13 +147,13 @@ func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i i
 			i := next
 			next++
 			if why := stop(); why != "" {
-				do(i, why)
+				do(i, wave, why)
 				<-slots
 				continue
 			}
 			group.Go(func() {
 				defer func() { <-slots }()
-				t := do(i, "")
+				t := do(i, wave, "")
 				mu.Lock()
 				defer mu.Unlock()
 				if t.failed {
@@ -183,7 +183,7 @@ func (p Pace) run(ctx context.Context, clock Clock, parallel, n int, do func(i i
 			}
 		}
 		for size > 0 && next < n {
-			size = together(size)
+			size = together(w+1, size)
 		}
 	}
 }

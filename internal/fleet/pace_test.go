@@ -119,7 +119,7 @@ func TestTooLarge(t *testing.T) {
 func walk(p Pace, clock Clock, parallel, n int, bad ...int) []string {
 	why := make([]string, n)
 	var mu sync.Mutex
-	p.run(context.Background(), clock, parallel, n, func(i int, reason string) turn {
+	p.run(context.Background(), clock, parallel, n, func(i, _ int, reason string) turn {
 		mu.Lock()
 		defer mu.Unlock()
 		why[i] = reason
@@ -165,7 +165,7 @@ func TestNotAfter(t *testing.T) {
 	clock := &testClock{now: epoch}
 	p := Pace{NotAfter: epoch.Add(25 * time.Minute)}
 	why := make([]string, 5)
-	p.run(t.Context(), clock.clock(), 1, 5, func(i int, reason string) turn {
+	p.run(t.Context(), clock.clock(), 1, 5, func(i, _ int, reason string) turn {
 		why[i] = reason
 		if reason == "" {
 			clock.pass(10 * time.Minute)
@@ -214,7 +214,7 @@ func TestWavesAndParallel(t *testing.T) {
 			gate <- struct{}{}
 		}
 	}()
-	p.run(t.Context(), SystemClock(), 3, 10, func(i int, _ string) turn {
+	p.run(t.Context(), SystemClock(), 3, 10, func(i, _ int, _ string) turn {
 		mu.Lock()
 		running++
 		most = max(most, running)
@@ -259,7 +259,7 @@ func TestCanaryThatWasLeftAlone(t *testing.T) {
 				before = append(before, [2]int{changed, turns})
 				return nil
 			}}
-			p.run(t.Context(), SystemClock(), tt.parallel, 6, func(i int, why string) turn {
+			p.run(t.Context(), SystemClock(), tt.parallel, 6, func(i, _ int, why string) turn {
 				mu.Lock()
 				defer mu.Unlock()
 				if why != "" {

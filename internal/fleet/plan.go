@@ -56,6 +56,7 @@ type ClusterPlan struct {
 
 	wanted  rkeconfig.Document
 	emptied bool // a map or list becomes empty, which takes ?_replace=true
+	byNodes bool // it is what was found on the nodes that blocks
 
 	cluster *rancher.Cluster   // as it was read, for a look at its nodes; nil in a plan from a file
 	result  rkeconfig.Document // of the merge, also where it must not be stored
@@ -203,6 +204,7 @@ func newClusterPlan(cl *rancher.Cluster, doc rkeconfig.Document) *ClusterPlan {
 	return &ClusterPlan{
 		ID: cl.ID, UUID: cl.UUID, Name: cl.Name, Labels: cl.Labels, Driver: cl.Driver, State: cl.State, Nodes: cl.NodeCount,
 		KubernetesVersion: doc.KubernetesVersion(), Patched: rkeconfig.NotPatched, Action: ActionBlocked,
+		Changes: []rkeconfig.Change{}, Rewrites: []rancher.Rewrite{}, Findings: []Finding{},
 	}
 }
 

@@ -39,17 +39,17 @@ func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) 
 			return nil, err
 		}
 	}
+	_, expected, _, err := cl.Rewrites(p.wanted.Map())
+	if err != nil {
+		return nil, err
+	}
+	intent, err := json.Marshal(expected)
+	if err != nil {
+		return nil, err
+	}
 	stored, err := update(whole, cl, p.wanted.Map(), differing)
 	if !errors.Is(err, rancher.ErrUnknownOutcome) {
 		return stored, err
-	}
-	_, expected, _, rewriteErr := cl.Rewrites(p.wanted.Map())
-	if rewriteErr != nil {
-		return nil, rewriteErr
-	}
-	intent, marshalErr := json.Marshal(expected)
-	if marshalErr != nil {
-		return nil, marshalErr
 	}
 	a.say(cl.ID, cl.Name, "no usable answer, reading the cluster again")
 	now, err := a.find(ctx, cl, intent, err)
@@ -62,7 +62,7 @@ func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) 
 	}
 	moved, err := others.Moved(after, differing)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", rancher.ErrUnknownOutcome, err)
 	}
 	if len(moved) > 0 {
 		return nil, &rancher.NotStoredError{Cluster: cl.ID, Paths: moved}
@@ -78,22 +78,20 @@ func (a *Applier) find(ctx context.Context, cl *rancher.Cluster, intent json.Raw
 	}
 	for {
 		now, err := a.Planner.Rancher.Cluster(context.WithoutCancel(ctx), cl.ID)
+		var fromIntent, fromBefore []string
 		if err == nil {
-			fromIntent, err := differing(intent, now.Config)
-			if err != nil {
-				return nil, err
-			}
-			if len(fromIntent) == 0 {
-				a.say(cl.ID, cl.Name, "the change is stored, although the answer was lost")
-				return now, nil
-			}
-			fromBefore, err := differing(cl.Config, now.Config)
-			if err != nil {
-				return nil, err
-			}
-			if len(fromBefore) > 0 {
-				return nil, fmt.Errorf("%w; read again, it is neither as it was nor as it was sent: %w, it differs at %s", unknown, rancher.ErrNotStored, enumerate(fromIntent))
-			}
+			fromIntent, err = differing(intent, now.Config)
+		}
+		if err == nil {
+			fromBefore, err = differing(cl.Config, now.Config)
+		}
+		switch {
+		case err != nil: // not an answer to go by
+		case len(fromIntent) == 0:
+			a.say(cl.ID, cl.Name, "the change is stored, although the answer was lost")
+			return now, nil
+		case len(fromBefore) > 0:
+			return nil, fmt.Errorf("%w; read again, it is neither as it was nor as it was sent: %w, it differs at %s", unknown, rancher.ErrNotStored, enumerate(fromIntent))
 		}
 		left--
 		switch {

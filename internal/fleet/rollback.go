@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"rkepatch/rancher"
 	"rkepatch/rkeconfig"
@@ -109,7 +110,7 @@ func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Clust
 	case p.Action == ActionNone && open:
 		return out.failed(false, errors.New("the config is as before, and may still be changed by the request that was not answered"), "")
 	case p.Action == ActionNone:
-		return a.follow(ctx, f, a.noteUndone(out), cl, cl)
+		return a.follow(ctx, f, a.noteUndone(out), cl, cl, time.Time{})
 	case p.Action == ActionBlocked:
 		return out.failed(false, errors.New(worstOf(p)), "")
 	}
@@ -121,7 +122,7 @@ func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Clust
 		out.Unsure = unsure(err)
 		return out.failed(out.Unsure, err, "")
 	}
-	return a.follow(ctx, f, a.noteUndone(out), cl, stored)
+	return a.follow(ctx, f, a.noteUndone(out), cl, stored, a.Clock.Now())
 }
 
 // noteUndone says in the journal of the run that made the change that it was

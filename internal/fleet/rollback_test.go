@@ -299,6 +299,42 @@ func TestRollbackOfWhatIsBackAlready(t *testing.T) {
 	}
 }
 
+// Clusters that are back already have their turns like others: side by side, and
+// each is told of.
+func TestRollbackOfManyThatAreBack(t *testing.T) {
+	r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"}, simrancher.Cluster{ID: "c-bbbbb"}, simrancher.Cluster{ID: "c-ccccc"})
+	ids := []string{"c-aaaaa", "c-bbbbb", "c-ccccc"}
+	before := map[string]map[string]any{}
+	for _, id := range ids {
+		before[id] = r.kubeletOf(id)
+	}
+	if _, err := r.apply(t.Context(), 3, r.plan(Selection{Names: ids})...); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		r.edit(id, []string{"extraArgs"}, before[id]["extraArgs"])
+		r.edit(id, []string{"extraBinds"}, before[id]["extraBinds"])
+	}
+	run, err := NewRun(t.TempDir(), epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	var told []Outcome
+	a := &Applier{
+		Planner: r.planner, Run: run, Clock: r.clock.clock(), Parallel: 1, Timeout: r.timeout, Poll: r.poll,
+		Revert: &Reverter{Planner: r.planner, Run: r.run}, Say: func(_, _, _ string) {}, Done: func(o Outcome) { told = append(told, o) },
+	}
+	plans, err := a.Revert.Plan(t.Context(), ids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := a.Apply(t.Context(), plans)
+	if err != nil || len(told) != 3 {
+		t.Errorf("%v, %v; told of %d", outcomes, err, len(told))
+	}
+}
+
 // The PUT was never answered and no read either: finding the config as before
 // later does not say that the change cannot come any more.
 func TestRollbackOnFailureInDoubt(t *testing.T) {

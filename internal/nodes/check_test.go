@@ -45,6 +45,8 @@ func TestCheckScript(t *testing.T) {
 			code: emptyDirectory, says: "(on the host: " + configPath + ")"},
 		{name: "Docker made the binary a directory", upset: func(n tree) { n.remove(plugin); n.mkdir(plugin) },
 			code: emptyDirectory, says: plugin},
+		{name: "Docker made the bin dir", upset: func(n tree) { n.remove(binDir); n.mkdir(binDir) },
+			code: emptyDirectory, says: "the bin dir " + binDir},
 		{name: "config is empty", upset: func(n tree) { n.write(configPath, "", 0o644) }, code: kubeletRefuses, says: "'Kind' is missing"},
 		{name: "config is UTF-16", upset: func(n tree) { n.write(configPath, "\xff\xfea\x00p\x00i\x00", 0o644) }, code: configHidden, says: "zero bytes"},
 		{name: "config is something else", upset: func(n tree) { n.write(configPath, "root:$6$salt$hash:19000:0:::\n", 0o644) },
@@ -60,6 +62,8 @@ func TestCheckScript(t *testing.T) {
 			ask: func(q *Query) { q.ForVersion = kubelet.Version{Major: 1, Minor: 31} }, code: "config-careless"},
 		{name: "config appended twice is refused by 1.32", upset: func(n tree) { n.write(configPath, goodConfig+goodConfig, 0o644) },
 			version: "v1.32.0", code: kubeletRefuses, says: "already set in map"},
+		{name: "config appended twice, on the way to 1.32", upset: func(n tree) { n.write(configPath, goodConfig+goodConfig, 0o644) },
+			ask: func(q *Query) { q.ForVersion = kubelet.Version{Major: 1, Minor: 32} }, code: kubeletWillRefuse, says: "a 1.32 kubelet"},
 		{name: "config v1 on 1.25", upset: func(tree) {}, version: "v1.25.16", code: kubeletRefuses, says: "no kind"},
 		{name: "config with broken YAML", upset: func(n tree) {
 			n.write(configPath, strings.Replace(goodConfig, `"*.dkr.ecr.*.amazonaws.com"`, "*.dkr", 1), 0o644)
@@ -237,6 +241,31 @@ func TestCheckScriptNoExec(t *testing.T) {
 		r := n.check(path, "v1.30.14", query())
 		if r.Worst() != kubelet.Fatal || r.Provider.Binaries[name].Executable {
 			t.Errorf("%s: %+v", shell, r)
+		}
+	}
+}
+
+// Only a program for this machine is run: a shell would take anything else for a
+// script of its own.
+func TestCheckScriptRunsPrograms(t *testing.T) {
+	q, err := query().normal(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for shell, path := range shells(t) {
+		n := good(t)
+		if text := n.run(path, modeCheck, checkArgs(q)...); !strings.Contains(text, " v1=keyless") {
+			t.Errorf("%s: a good program was not run: %s", shell, text)
+		}
+		mark := filepath.Join(t.TempDir(), "mark")
+		for _, content := range []string{string(foreign(t)), string(standin(t)[:500]), "touch " + mark + "\n", "<html>\ntouch " + mark + "\n"} {
+			n.write(plugin, content, 0o755)
+			if text := n.run(path, modeCheck, checkArgs(q)...); strings.Contains(text, " v1=") {
+				t.Errorf("%s: it was run: %s", shell, text)
+			}
+		}
+		if _, err := os.Stat(mark); err == nil {
+			t.Errorf("%s: text was run as a script", shell)
 		}
 	}
 }

@@ -56,7 +56,7 @@ func (c *Checker) Check(ctx context.Context, q Query) ([]NodeReport, error) {
 	defer w.stop()
 	reports := reportsOf(nodes)
 	each(ctx, q.Parallel, nodes, reports, func(n *corev1.Node, r *NodeReport) { c.checkNode(ctx, w, q, "check", n, r) })
-	if q.Rehearse {
+	if q.Rehearse && ctx.Err() == nil {
 		c.rehearse(ctx, w, q, nodes, reports)
 	}
 	return reports, interrupted(ctx)

@@ -197,6 +197,26 @@ func TestCheckLostAnswer(t *testing.T) {
 	})
 }
 
+// A pod that was created although every answer said otherwise is removed.
+func TestCheckLostAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, linux("x"))
+		asked := 0
+		c.PrependReactor("create", "pods", func(a ktesting.Action) (bool, runtime.Object, error) {
+			if asked++; asked == 1 {
+				if err := c.create(a.(ktesting.CreateAction).GetObject().(*corev1.Pod)); err != nil {
+					t.Error(err)
+				}
+			}
+			return true, nil, errors.New("unexpected EOF")
+		})
+		r := c.check(t.Context())[0]
+		if !slices.Equal(codes(r.Findings), []string{podNotCreated}) || len(c.left()) > 0 {
+			t.Errorf("%+v, left %v", r, c.left())
+		}
+	})
+}
+
 // When the proxy cuts the watch, or lets none through, lists take its place.
 func TestCheckWithoutWatch(t *testing.T) {
 	for name, react := range map[string]ktesting.WatchReactionFunc{
@@ -211,6 +231,7 @@ func TestCheckWithoutWatch(t *testing.T) {
 			w.Error(&metav1.Status{Code: http.StatusGone, Reason: metav1.StatusReasonExpired})
 			return true, w, nil
 		},
+		"silent": func(ktesting.Action) (bool, watch.Interface, error) { return true, watch.NewFake(), nil },
 		"silent for a while, then cut": func(ktesting.Action) (bool, watch.Interface, error) {
 			w := watch.NewFake()
 			time.AfterFunc(5*time.Second, w.Stop)

@@ -31,7 +31,6 @@ type cluster struct {
 	mu       sync.Mutex
 	inFlight int
 	most     int
-	refused  int
 }
 
 func newCluster(t *testing.T, objects ...runtime.Object) *cluster {

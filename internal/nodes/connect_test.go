@@ -1,12 +1,18 @@
 package nodes
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestConnectRefuses(t *testing.T) {
@@ -88,4 +94,85 @@ func code(status int, contentType, body string) func(*http.Request) (*http.Respo
 
 func fail(err error) func(*http.Request) (*http.Response, error) {
 	return func(*http.Request) (*http.Response, error) { return nil, err }
+}
+
+// apiServer answers as an API server with one node does, whose proxy holds back
+// every watch. The pod that is created gets the status; seen is told of each
+// request.
+func apiServer(t *testing.T, status corev1.PodStatus, seen func(*http.Request)) roundTrip {
+	pods := corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}}
+	return func(r *http.Request) (*http.Response, error) {
+		if err := r.Context().Err(); err != nil {
+			return nil, err
+		}
+		seen(r)
+		var answer any = &pods
+		switch {
+		case r.URL.Query().Has("watch"):
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		case strings.HasSuffix(r.URL.Path, "/nodes"):
+			answer = &corev1.NodeList{TypeMeta: metav1.TypeMeta{Kind: "NodeList", APIVersion: "v1"}, Items: []corev1.Node{*linux("x")}}
+		case r.Method == http.MethodPost:
+			var pod corev1.Pod
+			if err := json.NewDecoder(r.Body).Decode(&pod); err != nil {
+				t.Error(err)
+			}
+			pod.Status = status
+			pods.Items = append(pods.Items, pod)
+			answer = &pod
+		case r.Method == http.MethodDelete:
+			answer = &metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess}
+		}
+		body, err := json.Marshal(answer)
+		if err != nil {
+			t.Error(err)
+		}
+		return respond(200, "application/json", string(body)), nil
+	}
+}
+
+// A proxy that holds back watches without a word costs time, and no answer.
+func TestConnectWatchHeldBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, err := Connect("https://rancher.example/k8s/clusters/c-1", apiServer(t, answering(seeing("v1")), func(*http.Request) {}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		c := Checker{Core: api}
+		reports, err := c.Check(t.Context(), query())
+		if err != nil || len(reports) != 1 || reports[0].Provider == nil || len(reports[0].Findings) > 0 {
+			t.Errorf("%v, %+v", err, reports)
+		}
+		if took := time.Since(start); took > time.Minute {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// An interrupt does not reach the request that removes a pod.
+func TestConnectInterrupted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var deleted string
+		api, err := Connect("https://rancher.example/k8s/clusters/c-1", apiServer(t, corev1.PodStatus{Phase: corev1.PodRunning}, func(r *http.Request) {
+			switch r.Method {
+			case http.MethodPost:
+				time.AfterFunc(time.Second, cancel)
+			case http.MethodDelete:
+				deleted = r.URL.Path
+			}
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := Checker{Core: api}
+		if _, err := c.Check(ctx, query()); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		if !strings.HasPrefix(deleted, "/k8s/clusters/c-1/api/v1/namespaces/kube-system/pods/"+podPrefix) {
+			t.Errorf("deleted %q", deleted)
+		}
+	})
 }

@@ -84,10 +84,13 @@ func (c *Checker) Install(ctx context.Context, q InstallQuery) ([]NodeReport, er
 	defer w.stop()
 	reports := reportsOf(nodes)
 	each(ctx, DefaultParallel, nodes, reports, func(n *corev1.Node, r *NodeReport) { c.checkNode(ctx, w, q.Query, "check", n, r) })
+	if err := interrupted(ctx); err != nil {
+		return reports, err
+	}
 	var failed atomic.Bool
 	each(ctx, q.Parallel, nodes, reports, func(n *corev1.Node, r *NodeReport) {
 		switch {
-		case !needsInstall(*r):
+		case !needsInstall(*r): // never touched
 		case failed.Load():
 			r.Findings = append(r.Findings, finding(installNotReached, "nothing was installed on this node: the installation stopped before it"))
 		case !c.installNode(ctx, w, q, timeout, n, r):

@@ -93,7 +93,7 @@ func TestPodName(t *testing.T) {
 			t.Errorf("%q is too long", name)
 		}
 	}
-	if newRun() == newRun() {
+	if a, b := newRun(), newRun(); a == b {
 		t.Error("two runs are called the same")
 	}
 }

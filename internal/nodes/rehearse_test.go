@@ -96,13 +96,14 @@ func TestRehearseScriptTellsNoOne(t *testing.T) {
 			n := good(t)
 			n.write(configPath, goodConfig+"    env:\n    - name: AWS_ACCESS_KEY_ID\n      value: x\n    - name: AWS_SECRET_ACCESS_KEY\n      value: config-hush-hush\n", 0o600)
 			record := filepath.Join(t.TempDir(), "record")
-			n.provider(name, "spy "+record)
-			text, entry := n.rehearsal(path, "v1.26.15", withEnviron(t, "PATH=/usr/bin:/bin", "AWS_SECRET_ACCESS_KEY=kubelet-hush-hush"))
+			p := withEnviron(t, "PATH=/usr/bin:/bin", "AWS_SECRET_ACCESS_KEY=kubelet-hush-hush")
+			n.provider(name, "spy "+record+" "+p.at("/uptime"))
+			text, entry := n.rehearsal(path, "v1.26.15", p)
 			noLeak(t, text, "hush")
 			if b, err := os.ReadFile(record); err != nil || len(b) > 0 {
 				t.Errorf("%v: on the command line of: %q", err, b)
 			}
-			if r, f, err := readRehearsal(text, entry, ecrImage); err != nil || f != nil || !r.OK {
+			if r, f, err := readRehearsal(text, entry, ecrImage); err != nil || f != nil || !r.OK || r.Took != 2*time.Second {
 				t.Errorf("%v, %+v, %+v", err, f, r)
 			}
 		})

@@ -98,6 +98,8 @@ var secretForms = []string{
 	"---\nproviders: {env: [{value: SECRET}]}\n",
 	"env:\n- name: K\n  value: SECRET\n",
 	"value: SECRET\n",
+	"    username: SECRET\n    env: {}\n",
+	"    env:\n    - name: 'K'\n      value: first\n      name: SECRET=x\n",
 }
 
 var secretJSON = []string{
@@ -172,7 +174,11 @@ func TestSecretsStay(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v for:\n%s", err, config)
 				}
-				if strings.Contains(shown, secret) {
+				names, err := filter(awk, configAwk, config, "names")
+				if err != nil {
+					t.Fatalf("%v for:\n%s", err, config)
+				}
+				if shown += names; strings.Contains(shown, secret) {
 					t.Fatalf("shown:\n%s\nof:\n%s", shown, config)
 				}
 			})

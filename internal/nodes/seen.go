@@ -242,6 +242,9 @@ func (s *seen) findings(q Query) []Finding {
 	if s.config.state == kubelet.PathDirectory && s.config.empty {
 		out = append(out, finding(emptyDirectory, "the provider config %s is an empty directory (on the host: %s)", q.ConfigPath, s.config.host))
 	}
+	if s.bin.state == kubelet.PathDirectory && s.bin.empty {
+		out = append(out, finding(emptyDirectory, "the bin dir %s holds nothing at all (on the host: %s)", q.BinDir, s.bin.host))
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.binaries)) {
 		if b := s.binaries[name]; b.state == kubelet.PathDirectory && b.empty {
 			out = append(out, finding(emptyDirectory, "the provider %s is an empty directory", oneLine(path.Join(q.BinDir, name))))

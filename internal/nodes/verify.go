@@ -60,7 +60,7 @@ var runningCatalogue = []Finding{
 		"see which of them belongs to this cluster; only the first was looked at"},
 	{flagsDiffer, kubelet.Fatal, "the running kubelet does not have the flags that are configured",
 		"see whether Rancher has finished with the node: `rkepatch clusters`, then docker inspect kubelet on the node"},
-	{kubeletNotRestarted, kubelet.Fatal, "the kubelet has run since before the change, so it does not have it",
+	{kubeletNotRestarted, kubelet.Caution, "the kubelet has run since before the change: it had the flags already, or does not have all of the change",
 		"see whether Rancher has finished with the node; its agent may be away"},
 	{kubeletRestarting, kubelet.Fatal, "the kubelet was restarted while it was watched",
 		"on the node: docker logs kubelet; undo the change if it does not stay up: `rkepatch rollback`"},
@@ -88,7 +88,7 @@ func (c *Checker) Verify(ctx context.Context, q VerifyQuery) ([]NodeReport, erro
 	defer w.stop()
 	reports := reportsOf(nodes)
 	each(ctx, q.Parallel, nodes, reports, func(n *corev1.Node, r *NodeReport) { c.verifyNode(ctx, w, q, n, r) })
-	if q.Rehearse {
+	if q.Rehearse && ctx.Err() == nil {
 		each(ctx, q.Parallel, nodes, reports, func(n *corev1.Node, r *NodeReport) {
 			if r.Running != nil {
 				c.checkNode(ctx, w, q.Query, "check", n, r)
@@ -154,7 +154,7 @@ func (q VerifyQuery) compare(r *NodeReport, restarted bool) []Finding {
 			add(flagsDiffer, "the kubelet runs with --%s=%s, not %s", flag, oneLine(have), oneLine(q.Flags[flag]))
 		}
 	}
-	if !q.ChangedAfter.IsZero() && k.Started.Before(q.ChangedAfter) {
+	if !q.ChangedAfter.IsZero() && k.Started.Before(q.ChangedAfter.Add(-clockGrain)) {
 		add(kubeletNotRestarted, "the kubelet has run since %s, the change was made after %s", k.Started.UTC().Format(time.RFC3339), q.ChangedAfter.UTC().Format(time.RFC3339))
 	}
 	if have, err := kubelet.ParseVersion(r.Version); q.Version != (kubelet.Version{}) && (err != nil || have != q.Version) {
@@ -162,6 +162,10 @@ func (q VerifyQuery) compare(r *NodeReport, restarted bool) []Finding {
 	}
 	return out
 }
+
+// clockGrain is how much earlier than it was a start may seem: nodes count in
+// whole seconds.
+const clockGrain = 3 * time.Second
 
 // runningFlags are the only flags that a node tells of.
 var runningFlags = []string{kubelet.FlagProviderConfig, kubelet.FlagProviderBinDir, "feature-gates"}

@@ -18,9 +18,13 @@ type sight struct {
 	gone bool
 }
 
+// watchPatience is how long a watch may take to begin, and how long it may be
+// silent: a proxy in between may hold back what it says.
+const watchPatience = 10 * time.Second
+
 // lookout keeps sight of all pods of a run with one watch. Where the watch does
-// not hold (a proxy cuts it, or does not let it through), it lists them again,
-// so that the worst case is a list every few seconds.
+// not hold (a proxy cuts it, holds it back, or does not let it through), it lists
+// them again, so that the worst case is a list every few seconds.
 type lookout struct {
 	pods     corev1client.PodInterface
 	selector string
@@ -85,9 +89,7 @@ func (l *lookout) keep(ctx context.Context, ready func()) {
 	pace.InitialInterval, pace.MaxInterval = 200*time.Millisecond, 5*time.Second
 	for ctx.Err() == nil {
 		if at, err := l.list(ctx); err == nil {
-			w, err := l.pods.Watch(ctx, metav1.ListOptions{LabelSelector: l.selector, ResourceVersion: at, AllowWatchBookmarks: true})
-			ready()
-			if err == nil && l.follow(ctx, w) {
+			if l.watch(ctx, at, ready) {
 				pace.Reset()
 			}
 		}
@@ -123,11 +125,21 @@ func (l *lookout) list(ctx context.Context) (string, error) {
 	return pods.ResourceVersion, nil
 }
 
-// follow passes on events until the watch ends, and reports whether there were
-// any.
-func (l *lookout) follow(ctx context.Context, w watch.Interface) (some bool) {
+// watch watches the pods from a version on, until the watch ends or says nothing
+// for long, and reports whether it said anything. It calls ready when it stands.
+func (l *lookout) watch(ctx context.Context, from string, ready func()) (some bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	impatience := time.AfterFunc(watchPatience, cancel)
+	defer impatience.Stop()
+	w, err := l.pods.Watch(ctx, metav1.ListOptions{LabelSelector: l.selector, ResourceVersion: from})
+	if err != nil {
+		return false
+	}
 	defer w.Stop()
+	ready()
 	for {
+		impatience.Reset(watchPatience)
 		select {
 		case <-ctx.Done():
 			return some
@@ -136,7 +148,7 @@ func (l *lookout) follow(ctx context.Context, w watch.Interface) (some bool) {
 			switch {
 			case !ok || event.Type == watch.Error:
 				return some
-			case isPod && event.Type != watch.Bookmark:
+			case isPod:
 				l.see(pod.Name, sight{pod: pod, gone: event.Type == watch.Deleted})
 			}
 			some = true

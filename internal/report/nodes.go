@@ -48,15 +48,18 @@ func (t Text) Nodes(c *fleet.ClusterNodes) {
 	fmt.Fprintln(t.W)
 }
 
-// Checked writes what the look at the nodes of a cluster that was to be changed
-// has found.
-func (t Text) Checked(p *fleet.ClusterPlan, found []fleet.Finding) {
+// Checked writes what the look at the nodes of a cluster that is to be changed
+// has come to.
+func (t Text) Checked(c fleet.Checked) {
 	verdict := t.paint("its nodes are ready for the change", color.FgGreen)
-	if p.Action == fleet.ActionBlocked {
+	switch {
+	case !c.Looked:
+		verdict = "its nodes were not looked at: it cannot be read, is no longer to be changed, or the patch sets no provider"
+	case c.Plan.Action == fleet.ActionBlocked:
 		verdict = t.paint("blocked by what is on its nodes: this cluster is left alone", color.FgRed)
 	}
-	fmt.Fprintf(t.W, "%s  %s\n", t.paint(Clean(p.Name), color.Bold), verdict)
-	for _, f := range found {
+	fmt.Fprintf(t.W, "%s  %s\n", t.paint(Clean(c.Plan.Name), color.Bold), verdict)
+	for _, f := range c.Found {
 		if f.Severity != fleet.Info {
 			t.finding(f)
 		}
@@ -164,7 +167,7 @@ type runningJSON struct {
 func (d *NodesJSON) Add(c *fleet.ClusterNodes) {
 	out := clusterNodesJSON{
 		ID: c.ID, Name: c.Name, KubernetesVersion: c.KubernetesVersion, ForVersion: c.ForVersion,
-		Blocked: c.Blocked(), Nodes: []nodeJSON{}, Findings: c.Findings,
+		Blocked: c.Blocked(), Nodes: []nodeJSON{}, Findings: append([]fleet.Finding{}, c.Findings...),
 	}
 	for _, n := range c.Nodes {
 		j := nodeJSON{Name: n.Name, Version: n.Version, OS: n.OS, Arch: n.Arch, Ready: n.Ready, Verdict: verdicts[n.Worst()].word, Findings: []nodeFindingsJSON{}}
@@ -174,7 +177,7 @@ func (d *NodesJSON) Add(c *fleet.ClusterNodes) {
 		if p := n.Provider; p != nil {
 			j.Provider = &providerJSON{p.ConfigPath, p.ConfigState, p.BinDir, p.BinDirState, map[string]binaryJSON{}}
 			for name, b := range p.Binaries {
-				j.Provider.Binaries[name] = binaryJSON{b.State, b.Executable, b.Format, b.Arch, b.Speaks, b.Owner, b.Mode}
+				j.Provider.Binaries[name] = binaryJSON{b.State, b.Executable, b.Format, b.Arch, append([]kubelet.API{}, b.Speaks...), b.Owner, b.Mode}
 			}
 		}
 		if r := n.Running; r != nil {
@@ -224,5 +227,5 @@ type rehearsalJSON struct {
 }
 
 func newRehearsalJSON(r *nodes.Rehearsal) *rehearsalJSON {
-	return &rehearsalJSON{r.Image, r.Provider, r.OK, r.ExitCode, r.Took.Milliseconds(), r.API, r.KeyType, r.Cached, r.Registries, r.Others}
+	return &rehearsalJSON{r.Image, r.Provider, r.OK, r.ExitCode, r.Took.Milliseconds(), r.API, r.KeyType, r.Cached, append([]string{}, r.Registries...), r.Others}
 }

@@ -107,25 +107,24 @@ ask() {
 # look NAME: one line about the provider NAME.
 look() {
 	see "$bin_dir/$1"
+	if [ "$state" = regular ] && [ ! -r "$real" ]; then
+		state=unreadable
+	fi
 	line="name=$(encoded "$1") $(describe)"
 	if [ "$state" = regular ]; then
-		if [ ! -r "$real" ]; then
-			line="$line state=unreadable"
-		else
-			magic "$real"
-			line=$line$kind
-			if forbids_exec "$real"; then
-				line="$line noexec=yes"
-			fi
-			case $(stat -L -c %a "$real") in
-			*[1357] | *[1357]? | *[1357]??)
-				line="$line exec=yes"
-				if [ "$unfit" = no ] && timeout -s KILL 9 true 2>/dev/null; then
-					line="$line v1=$(ask v1 "$real") v1alpha1=$(ask v1alpha1 "$real")"
-				fi
-				;;
-			esac
+		magic "$real"
+		line=$line$kind
+		if forbids_exec "$real"; then
+			line="$line noexec=yes"
 		fi
+		case $(stat -L -c %a "$real") in
+		*[1357] | *[1357]? | *[1357]??)
+			line="$line exec=yes"
+			if [ "$unfit" = no ] && timeout -s KILL 9 true 2>/dev/null; then
+				line="$line v1=$(ask v1 "$real") v1alpha1=$(ask v1alpha1 "$real")"
+			fi
+			;;
+		esac
 	fi
 	put binary "$line" || true
 }

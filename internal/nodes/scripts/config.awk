@@ -1,6 +1,6 @@
 # Reads a CredentialProviderConfig, YAML or JSON, on the node. POSIX awk.
 #
-# mode=names  prints the names of providers, or what may be one.
+# mode=names  prints the names of providers that are shown, or what may be one.
 # mode=mask   prints "shown" and the config with secrets replaced, each by a
 #             value of the same type; or one word that says why it is not shown.
 # mode=list   prints "shown", then "arg TEXT" and "env NAME=VALUE" for the
@@ -20,7 +20,6 @@ END {
 		raw[1] = substr(raw[1], 4)
 	}
 	for (i = 1; i <= NR; i++) {
-		plain[i] = raw[i]
 		if (raw[i] ~ /^[ \t]*#/) raw[i] = (raw[i] ~ /\r$/) ? "#\r" : "#"
 		lower = lower tolower(raw[i]) "\n"
 		if (raw[i] !~ /^[ \t\r]*$/ && first == "" && raw[i] !~ /^#/) {
@@ -33,8 +32,8 @@ END {
 	else yaml()
 	if (mode == "list" && !given && tops["providers"] > 1) give("unsure")
 	if (mode == "names") {
-		for (i = 1; i <= entries && !given; i++) print title[i]
-		for (i = 1; i <= NR && given; i++) names(plain[i])
+		for (i = 1; i <= entries && !given; i++) file(title[i])
+		for (i = 1; i <= NR && given && commonplace(lower); i++) names(raw[i])
 		exit
 	}
 	if (given == "unsure" && commonplace(lower)) {
@@ -68,14 +67,17 @@ function commonplace(s,   n, i, word, common, known) {
 
 # names prints what follows each key "name" on a line.
 function names(s,   v) {
-	while (match(s, /name["']?[ \t]*:[ \t]*/)) {
+	while (match(s, /(^|[^A-Za-z0-9_])name["']?[ \t]*:[ \t]*/)) {
 		s = substr(s, RSTART + RLENGTH)
 		if (s ~ /^"/) { v = substr(s, 2); sub(/".*/, "", v) }
 		else if (s ~ /^'/) { v = substr(s, 2); sub(/'.*/, "", v) }
 		else { v = s; sub(/[ \t]+#.*/, "", v); sub(/[,}\r].*/, "", v); sub(/[ \t]+$/, "", v) }
-		if (v != "" && length(v) <= 200) print v
+		file(v)
 	}
 }
+
+# file prints what may be the name of a provider's file.
+function file(s) { if (s != "" && length(s) <= 200 && s !~ /[=+\/]/) print s }
 
 # at gives the path of what is being read, such as "providers/env/value".
 function at(   i, p) {

@@ -41,7 +41,7 @@ echo "=exit=$?" >&2
 # hundredths: the time since boot.
 hundredths() {
 	read -r up _ <"$proc_dir/uptime" || up=0.00
-	case ${up#*.} in 0?) echo "${up%.*}${up#*.}" ;; *) echo "$((${up%.*} * 100 + ${up#*.}))" ;; esac
+	echo $((${up%.*} * 100 + 1${up#*.} - 100))
 }
 
 rehearse() {

@@ -2,14 +2,14 @@
 // it says, where NAME is its own: a first word, and for some a path. Without that
 // file it is v1.
 //
-//	v1, v1alpha1  speaks that API version, and finds no AWS credentials unless
-//	              AWS_ACCESS_KEY_ID is set
-//	helper        does not know the protocol at all
-//	hang          never answers
-//	say           prints the files .out and .err and exits with the code in .code
-//	record PATH   writes its arguments and environment to PATH, one per line
-//	spy PATH      writes to PATH which processes have AWS_SECRET_ACCESS_KEY's value
-//	              on their command line
+//	v1, v1alpha1    speaks that API version, and finds no AWS credentials unless
+//	                AWS_ACCESS_KEY_ID is set
+//	helper          does not know the protocol at all
+//	hang            never answers
+//	say             prints the files .out and .err and exits with the code in .code
+//	record PATH     writes its arguments and environment to PATH, one per line
+//	spy PATH CLOCK  writes to PATH which processes have AWS_SECRET_ACCESS_KEY's
+//	                value on their command line, and sets CLOCK, an uptime file, on
 package main
 
 import (
@@ -57,6 +57,9 @@ func main() {
 		role[0] = "v1"
 	case "spy":
 		if err := os.WriteFile(role[1], spy(os.Getenv("AWS_SECRET_ACCESS_KEY")), 0o600); err != nil {
+			fail(err.Error())
+		}
+		if err := os.WriteFile(role[2], []byte("5002.25 0.00\n"), 0o600); err != nil {
 			fail(err.Error())
 		}
 		role[0] = "v1"
