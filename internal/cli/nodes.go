@@ -76,7 +76,7 @@ func (a *app) nodeLook(c *cli.Context, client *rancher.Client) (*fleet.NodeLook,
 
 // visit takes look to the nodes of the selected clusters and shows what it
 // reports. bad is the exit code for findings that block.
-func (a *app) visit(c *cli.Context, prepare func(*nodes.Query), look fleet.Look, bad int) error {
+func (a *app) visit(c *cli.Context, prepare func(*fleet.NodeLook) error, look fleet.Look, bad int) error {
 	sel, err := mustSelect(c)
 	if err != nil {
 		return err
@@ -93,7 +93,9 @@ func (a *app) visit(c *cli.Context, prepare func(*nodes.Query), look fleet.Look,
 		return err
 	}
 	if prepare != nil {
-		prepare(&l.Query)
+		if err := prepare(l); err != nil {
+			return err
+		}
 	}
 	l.Say = func(cl *rancher.Cluster, text string) { a.logs.step(cl.ID, cl.Name, text) }
 	code, seen := ExitOK, 0
@@ -171,10 +173,11 @@ func (a *app) nodesCheckCommand() *cli.Command {
 }
 
 func (a *app) nodesCheck(c *cli.Context) error {
-	return a.visit(c, func(q *nodes.Query) {
-		q.Rehearse, q.RehearseImage = c.Bool(flagRehearse), c.String(flagRehearsalImage)
-	}, func(ctx context.Context, checker *nodes.Checker, q nodes.Query, _ kubelet.Version) ([]nodes.NodeReport, error) {
-		return checker.Check(ctx, q)
+	return a.visit(c, func(l *fleet.NodeLook) error {
+		l.Query.Rehearse, l.Query.RehearseImage = c.Bool(flagRehearse), c.String(flagRehearsalImage)
+		return nil
+	}, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
+		return checker.Check(ctx, ask.Query)
 	}, ExitBlocked)
 }
 

@@ -7,7 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"rkepatch/internal/kubelet"
+	"rkepatch/internal/fleet"
 	"rkepatch/internal/nodes"
 	"rkepatch/internal/nodescript"
 )
@@ -67,9 +67,12 @@ func (a *app) nodesInstall(c *cli.Context) error {
 	if c.IsSet(flagNodesAtOnce) {
 		atOnce = c.Int(flagNodesAtOnce)
 	}
-	err = a.visit(c, func(q *nodes.Query) { q.Parallel = atOnce }, func(ctx context.Context, checker *nodes.Checker, q nodes.Query, _ kubelet.Version) ([]nodes.NodeReport, error) {
+	err = a.visit(c, func(l *fleet.NodeLook) error {
+		l.Query.Parallel = atOnce
+		return nil
+	}, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
 		return checker.Install(ctx, nodes.InstallQuery{
-			Query: q, Script: script.Bytes(), URL: c.String(flagMirror),
+			Query: ask.Query, Script: script.Bytes(), URL: c.String(flagMirror),
 			FromImage: c.String(flagFromImage), FromImagePath: c.String(flagFromImagePath), Replace: c.Bool(flagReplace),
 		})
 	}, ExitFailed)

@@ -38,8 +38,12 @@ type NodeLook struct {
 	// is later.
 	ForVersion kubelet.Version
 	Query      nodes.Query // ProbeImage, Namespace, Parallel, Timeout and ProviderAPI; the rest is filled in
-	Clock      Clock
-	Say        func(cl *rancher.Cluster, text string) // of every step; may be nil
+	// Changed says when clusters were last changed, by id, for Visit; see LastSent.
+	Changed map[string]time.Time
+	// Applied makes Visit compare, too, what Rancher says is applied.
+	Applied bool
+	Clock   Clock
+	Say     func(cl *rancher.Cluster, text string) // of every step; may be nil
 }
 
 // providerGone is the first version without the built-in ECR login.
@@ -78,9 +82,15 @@ type ClusterNodes struct {
 // not run as it should.
 func (c *ClusterNodes) Blocked() bool { return blocked(c.Findings) }
 
+// Ask is what a Look is told of a cluster.
+type Ask struct {
+	Query   nodes.Query
+	Version kubelet.Version // that the cluster is meant to run; zero when it cannot be read
+	Since   time.Time       // when the cluster was last changed by this program; zero when that is not known
+}
+
 // Look does something with the nodes of one cluster: (*nodes.Checker).Check, say.
-// version is what the cluster is meant to run; zero when it cannot be read.
-type Look func(ctx context.Context, c *nodes.Checker, q nodes.Query, version kubelet.Version) ([]nodes.NodeReport, error)
+type Look func(ctx context.Context, c *nodes.Checker, a Ask) ([]nodes.NodeReport, error)
 
 // Visit takes look to the nodes of every selected cluster, one cluster after the
 // other in the order of their names. What the kubelets are or will be told is as
@@ -125,9 +135,12 @@ func (l *NodeLook) visit(ctx context.Context, planner *Planner, p *ClusterPlan, 
 	checker, err := l.Checker(p.cluster)
 	if err == nil {
 		version, _ := kubelet.ParseVersion(p.KubernetesVersion)
-		out.Nodes, err = look(ctx, checker, q, version)
+		out.Nodes, err = look(ctx, checker, Ask{q, version, l.Changed[p.ID]})
 	}
 	out.Findings = append(out.Findings, l.findings(p.cluster, out.Nodes, err)...)
+	if l.Applied {
+		out.Findings = append(out.Findings, l.appliedFindings(ctx, planner.Patch, p.cluster)...)
+	}
 	return out
 }
 
@@ -255,14 +268,41 @@ func isHarmless(code string) bool {
 	return slices.Contains(harmless, code) || strings.HasPrefix(code, "rehearsal-")
 }
 
-// VerifyNodes looks at the running kubelets of a cluster that is meant to run
-// version. From 1.27 on, where no built-in login hides a provider that does not
+// VerifyNodes is the Look at running kubelets. From 1.27 on, where no built-in login hides a provider that does not
 // work, it rehearses, too.
-func VerifyNodes(ctx context.Context, c *nodes.Checker, q nodes.Query, version kubelet.Version, since time.Time) ([]nodes.NodeReport, error) {
-	q.Rehearse = q.Rehearse || !version.Before(providerGone.Major, providerGone.Minor)
-	return c.Verify(ctx, nodes.VerifyQuery{Query: q, ChangedAfter: since, Version: version, Flags: map[string]string{
-		kubelet.FlagProviderConfig: q.ConfigPath, kubelet.FlagProviderBinDir: q.BinDir,
+func VerifyNodes(ctx context.Context, c *nodes.Checker, a Ask) ([]nodes.NodeReport, error) {
+	a.Query.Rehearse = a.Query.Rehearse || !a.Version.Before(providerGone.Major, providerGone.Minor)
+	return c.Verify(ctx, nodes.VerifyQuery{Query: a.Query, ChangedAfter: a.Since, Version: a.Version, Flags: map[string]string{
+		kubelet.FlagProviderConfig: a.Query.ConfigPath, kubelet.FlagProviderBinDir: a.Query.BinDir,
 	}})
+}
+
+// appliedFindings compares the stored config with what Rancher says is applied:
+// the control plane's kubelet section, and the plan of every worker.
+func (l *NodeLook) appliedFindings(ctx context.Context, patch rkeconfig.Patch, cl *rancher.Cluster) []Finding {
+	w, err := newWatch(cl, cl, patch, l.Clock.Now(), patience{})
+	if err != nil {
+		return []Finding{about(unappliedFinding, err)}
+	}
+	var out []Finding
+	if !w.sameKubelet(cl.AppliedKubelet) {
+		out = append(out, unappliedFinding)
+	}
+	var behind []string
+	for n, err := range l.Rancher.Nodes(ctx, rancher.NodeQuery{ClusterIDs: []string{cl.ID}}) {
+		if err != nil {
+			return append(out, about(plansUnreadFinding, err))
+		}
+		if isWorkerOnly(n) && n.OS != "windows" && (!w.planned(n.KubeletCommand, n.KubeletBinds) || n.AppliedNodeVersion != n.PlanVersion) {
+			behind = append(behind, n.Name)
+		}
+	}
+	if len(behind) > 0 {
+		f := plansBehindFinding
+		f.Message = fmt.Sprintf("the plan that Rancher has for %s (%s) is another one, or is not applied", count(len(behind), "worker"), enumerate(behind))
+		out = append(out, f)
+	}
+	return out
 }
 
 // Verify implements NodeCheck. What looks bad is looked at once more: a pod may
@@ -277,7 +317,7 @@ func (l *NodeLook) Verify(ctx context.Context, cl *rancher.Cluster, doc rkeconfi
 	for attempt := 0; attempt < 2 && ctx.Err() == nil; attempt++ {
 		var reports []nodes.NodeReport
 		if err == nil {
-			reports, err = VerifyNodes(ctx, checker, q, version, since)
+			reports, err = VerifyNodes(ctx, checker, Ask{q, version, since})
 		}
 		found = l.findings(cl, reports, err)
 		looked = !blocked(found)
@@ -303,6 +343,18 @@ var (
 		Code: "nodes-missing", Severity: Block, Message: "the cluster lists fewer nodes than Rancher has: those were not looked at",
 		Todo: "wait until every node has joined, or remove those that are gone from the cluster",
 	}
+	unappliedFinding = Finding{
+		Code: "rancher-not-applied", Severity: Block, Message: "what Rancher says is applied has another kubelet section than the stored config",
+		Todo: "wait until Rancher has finished with the cluster, or look why it does not: rkepatch clusters",
+	}
+	plansBehindFinding = Finding{
+		Code: "node-plan-behind", Severity: Block, Message: "Rancher's plan for a worker is not what the stored config asks for, or is not applied",
+		Todo: "look at the worker in Rancher; its agent may be away",
+	}
+	plansUnreadFinding = Finding{
+		Code: "node-plans-unread", Severity: Warn, Message: "Rancher's plans for the workers cannot be read",
+		Todo: "use a token that may list the cluster's nodes in Rancher",
+	}
 	noFlagsFinding = Finding{
 		Code: "no-provider-flags", Severity: Info, Message: "the patch sets no credential provider: there is nothing to look for on the nodes",
 		Todo: "nothing",
@@ -312,7 +364,7 @@ var (
 // NodeCatalogue lists what can be found on nodes, in the order in which it is
 // looked for.
 func NodeCatalogue() []Finding {
-	out := []Finding{unreadableFinding, missingFinding, noFlagsFinding}
+	out := []Finding{unreadableFinding, missingFinding, unappliedFinding, plansBehindFinding, plansUnreadFinding, noFlagsFinding}
 	for _, f := range nodes.Catalogue() {
 		out = append(out, Finding{Code: f.Code, Severity: severityOf[f.Level], Message: f.Message, Todo: f.Todo})
 	}

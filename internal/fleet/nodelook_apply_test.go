@@ -144,3 +144,61 @@ func TestNodesThatAreMissing(t *testing.T) {
 		t.Errorf("looked %v: %+v", looked, found)
 	}
 }
+
+// Rancher's own word: the control plane's applied config, and every worker's plan.
+func TestAppliedFindings(t *testing.T) {
+	codesOf := func(found []Finding) (out []string) {
+		for _, f := range found {
+			out = append(out, f.Code)
+		}
+		return out
+	}
+	for _, tt := range []struct {
+		name  string
+		apply simrancher.Script
+		edit  bool
+		fault *simrancher.Fault
+		want  string
+	}{
+		{"all is applied", simrancher.Succeed{}, false, nil, "[]"},
+		{"a worker did not take its plan", simrancher.WorkerStuck{Node: "c-aaaaa-worker-1"}, false, nil, "[node-plan-behind]"},
+		{"RKE hangs", simrancher.Hang{}, false, nil, "[rancher-not-applied node-plan-behind]"},
+		{"the config was changed and not rolled out", simrancher.NeverNotice{}, true, nil, "[rancher-not-applied node-plan-behind]"},
+		{"nodes may not be listed", simrancher.Succeed{}, false, &simrancher.Fault{Path: "/v3/nodes", Status: 403}, "[node-plans-unread]"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"})
+			r.timeout = 10 * time.Minute
+			r.sim.Script("c-aaaaa", tt.apply)
+			r.applyOne(r.planOf("c-aaaaa", ActionPatch))
+			if tt.edit {
+				r.edit("c-aaaaa", []string{"extraArgs", "max-pods"}, "99")
+			}
+			if tt.fault != nil {
+				r.sim.Inject(*tt.fault)
+			}
+			cl, err := r.planner.Rancher.Cluster(t.Context(), "c-aaaaa")
+			if err != nil {
+				t.Fatal(err)
+			}
+			l := &NodeLook{Rancher: r.planner.Rancher, Clock: r.clock.clock()}
+			if got := fmt.Sprint(codesOf(l.appliedFindings(t.Context(), r.planner.Patch, cl))); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// What a run sent last is known to whoever verifies, by server and cluster.
+func TestLastSent(t *testing.T) {
+	d := newDrill(t, simrancher.Cluster{})
+	began := d.clock.Now()
+	d.attempt()
+	sent, err := LastSent(d.stateDir(), d.planner.Rancher.URL(), func(string) {})
+	if err != nil || sent[drilled].Before(began) || len(sent) != 1 {
+		t.Errorf("%v, %v; began at %s", sent, err, began)
+	}
+	if other, err := LastSent(d.stateDir(), "https://another.example.com", func(string) {}); err != nil || len(other) != 0 {
+		t.Errorf("%v, %v", other, err)
+	}
+}

@@ -17,9 +17,10 @@ var ErrUnknownRun = errors.New("unknown run")
 // Earlier is what a run had come to with one cluster.
 type Earlier struct {
 	ID, Name   string
-	Sent       bool     // its PUT was about to be sent: Rancher may hold the change
-	Outcome    *Outcome // nil when the run was cut off before
-	RolledBack string   // id of the run that took it back
+	Sent       bool      // its PUT was about to be sent: Rancher may hold the change
+	SentAt     time.Time // when
+	Outcome    *Outcome  // nil when the run was cut off before
+	RolledBack string    // id of the run that took it back
 }
 
 // Settled reports whether a resumed run leaves the cluster alone.
@@ -94,6 +95,21 @@ func Runs(stateDir string, warn func(string)) ([]*Record, error) {
 	return out, nil
 }
 
+// LastSent gives when a run of this state directory last sent something to each
+// cluster of a server, by id.
+func LastSent(stateDir, server string, warn func(string)) (map[string]time.Time, error) {
+	records, err := Runs(stateDir, warn)
+	out := map[string]time.Time{}
+	for _, r := range records {
+		for id, c := range r.Clusters {
+			if r.Head.Server == server && c.Sent && c.SentAt.After(out[id]) {
+				out[id] = c.SentAt
+			}
+		}
+	}
+	return out, err
+}
+
 // latest gives the run, of those without an end, that wrote into its journal
 // last: when a run is under way, that is the one.
 func latest(records []*Record) *Record {
@@ -155,7 +171,7 @@ func (r *Record) take(e Entry) {
 	case EventEnded:
 		r.Ended, r.Ending = e.Time, e.Text
 	case EventPut:
-		c.Sent = true
+		c.Sent, c.SentAt = true, e.Time
 		c.Outcome = nil
 	case EventRefused:
 		c.Sent = false
