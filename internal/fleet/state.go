@@ -45,13 +45,13 @@ type Run struct {
 }
 
 // NewRun makes the directory of a new run below stateDir and begins its
-// journal. The id sorts by time: 20261123T130501Z-4f2a91.
+// journal. The id sorts by time: 20261123T130501.042Z-4f2a91.
 func NewRun(stateDir string, now time.Time) (*Run, error) {
 	var tail [3]byte
 	if _, err := rand.Read(tail[:]); err != nil {
 		return nil, err
 	}
-	id := now.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(tail[:])
+	id := now.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(tail[:])
 	r := &Run{ID: id, Dir: filepath.Join(stateDir, runsDir, id), write: writeFile}
 	if err := checkPrivate(stateDir, ""); err != nil {
 		return nil, err

@@ -143,22 +143,26 @@ func shells(t *testing.T) map[string]string {
 	return paths
 }
 
-// busybox gives a directory of its applets, and nothing else.
+// applets is where busybox puts its applets; it lives as long as the tests do.
+var applets string
+
+func TestMain(m *testing.M) {
+	var err error
+	if applets, err = os.MkdirTemp("", "applets"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(applets)
+	os.Exit(code)
+}
+
+// busybox gives a directory of its applets, and nothing else; "" without busybox.
 var busybox = sync.OnceValue(func() string {
 	program, err := exec.LookPath("busybox")
-	if err != nil {
+	if err != nil || exec.Command(program, "--install", "-s", applets).Run() != nil {
 		return ""
 	}
-	dir := filepath.Join(os.TempDir(), "rkepatch-test-busybox")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return ""
-	}
-	if exec.Command(program, "--install", "-s", dir).Run() != nil {
-		if _, err := os.Stat(filepath.Join(dir, "sh")); err != nil {
-			return ""
-		}
-	}
-	return dir
+	return applets
 })
 
 // run runs the script on the tree, as a pod would, and gives its message.
