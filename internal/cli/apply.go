@@ -26,6 +26,7 @@ const (
 	flagChecksum      = "checksum"
 	flagResume        = "resume"
 	flagRollback      = "rollback-on-failure"
+	flagRaise         = "raise-max-unavailable"
 )
 
 func (a *app) applyCommand() *cli.Command {
@@ -52,6 +53,7 @@ func (a *app) applyCommand() *cli.Command {
 func runFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
+		&cli.BoolFlag{Name: flagRaise, Usage: "let a rollback raise upgrade_strategy while it lasts, where Rancher refuses it for nodes that are not Ready"},
 		&cli.DurationFlag{Name: flagTimeout, Value: 30 * time.Minute, Usage: "how long one cluster's roll-out may take"},
 		&cli.DurationFlag{Name: flagPoll, Value: 5 * time.Second, Usage: "time between two looks at the clusters in flight, while much happens"},
 		stateDirFlag(),
@@ -112,7 +114,7 @@ func (a *app) apply(c *cli.Context) error {
 		return err
 	}
 	sortPlans(c, j.plans)
-	if j.look = look; look != nil {
+	if j.look = look; !c.Bool(flagSkipNodeCheck) {
 		if err := a.checkPlans(c, j); err != nil {
 			return err
 		}

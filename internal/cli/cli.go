@@ -54,7 +54,7 @@ func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clo
 }
 
 func (a *app) command() *cli.App {
-	commands := []*cli.Command{a.clustersCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(), a.rollbackCommand(), a.runsCommand()}
+	commands := []*cli.Command{a.clustersCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(), a.rollbackCommand(), a.runsCommand(), a.fileCommand()}
 	strict(commands)
 	return &cli.App{
 		Name:    "rkepatch",
@@ -105,7 +105,7 @@ func onUsageError(c *cli.Context, err error, _ bool) error {
 // so that "plan c1 --dry-run" would silently run without it.
 func refuseLateFlags(c *cli.Context) error {
 	for _, arg := range c.Args().Slice() {
-		if strings.HasPrefix(arg, "-") {
+		if strings.HasPrefix(arg, "-") && arg != "-" {
 			return usagef(fmt.Sprintf("write flags before the names: rkepatch %s %s NAME...", c.Command.FullName(), arg), "flag %s stands behind a name and would be ignored", arg)
 		}
 	}

@@ -25,7 +25,7 @@ func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
 	applier := fleet.Applier{
 		Planner: j.session.planner, Run: j.run, Clock: a.clock, Pace: j.pace, Revert: j.revert, Earlier: j.resumed,
 		Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout), Poll: c.Duration(flagPoll),
-		RollbackOnFailure: c.Bool(flagRollback), Flags: runWords(c), PlanFlags: planWords(c, j.session.planner), NodeFlags: nodeWords(c), Recheck: c.IsSet(flagPlan) || c.IsSet(flagResume),
+		RollbackOnFailure: c.Bool(flagRollback), RaiseUnavailable: c.Bool(flagRaise), Flags: runWords(c), PlanFlags: planWords(c, j.session.planner), NodeFlags: nodeWords(c), Recheck: c.IsSet(flagPlan) || c.IsSet(flagResume),
 		Say: func(id, name, text string) {
 			a.logs.step(id, name, text)
 			progress.Say(id, name, text)
@@ -38,7 +38,7 @@ func (a *app) execute(c *cli.Context, j *job) ([]fleet.Outcome, error) {
 	}
 	if j.look != nil {
 		j.look.Say = func(cl *rancher.Cluster, text string) { a.logs.step(cl.ID, cl.Name, text) }
-		applier.Nodes = j.look
+		applier.Nodes, applier.SkipCheck = j.look, c.Bool(flagSkipNodeCheck)
 	}
 	outcomes, err := applier.Apply(c.Context, j.plans)
 	for i, o := range outcomes {

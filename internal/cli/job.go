@@ -31,7 +31,7 @@ type job struct {
 	totals  report.Totals
 	visible int
 
-	look      *fleet.NodeLook // nil with --skip-node-check
+	look      *fleet.NodeLook // nil for a rollback
 	selection string          // which clusters were asked for, in words
 
 	checksum string // of the plan file

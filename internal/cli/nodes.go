@@ -181,12 +181,10 @@ func (a *app) nodesCheck(c *cli.Context) error {
 	}, ExitBlocked)
 }
 
-// nodeCheck reads nodeFlags of a command that changes clusters; nil with
-// --skip-node-check.
+// nodeCheck reads nodeFlags of a command that changes clusters.
 func (a *app) nodeCheck(c *cli.Context, client *rancher.Client) (*fleet.NodeLook, error) {
 	if c.Bool(flagSkipNodeCheck) {
 		a.warn("--" + flagSkipNodeCheck + ": nobody has looked whether the nodes hold a working provider; a kubelet without one does not start")
-		return nil, nil
 	}
 	return a.nodeLook(c, client)
 }

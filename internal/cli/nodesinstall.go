@@ -44,6 +44,7 @@ func (a *app) nodesInstall(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	o.Local = c.String(flagFromImage) != ""
 	var script bytes.Buffer
 	if err := nodescript.Write(&script, o); err != nil {
 		return err

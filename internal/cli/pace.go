@@ -38,7 +38,7 @@ func paceFlags() []cli.Flag {
 
 // keptFlags are those that a resumed run takes over unless they are given anew.
 // --not-after is not: it names a time of the day.
-var keptFlags = append([]string{flagParallel, flagWaves, flagPause, flagMaxFailures, flagOrder, flagLargeWave, flagRollback, flagTimeout}, nodeFlagNames...)
+var keptFlags = append([]string{flagParallel, flagWaves, flagPause, flagMaxFailures, flagOrder, flagLargeWave, flagRollback, flagRaise, flagTimeout}, nodeFlagNames...)
 
 // keepPace sets what the run to be resumed was begun with and what was not
 // given anew.

@@ -63,11 +63,16 @@ type Applier struct {
 	Pace     Pace
 	// RollbackOnFailure takes the change of a cluster that failed back at once.
 	RollbackOnFailure bool
+	// RaiseUnavailable lets a rollback raise the cluster's upgrade strategy for as
+	// long as it takes, where Rancher refuses it for nodes that are not Ready.
+	RaiseUnavailable bool
 	// Revert makes the run a rollback: plans are computed by it.
 	Revert *Reverter
-	// Nodes looks at the nodes right before each PUT and once a roll-out is over.
-	// Nil does not.
-	Nodes NodeCheck
+	// Nodes looks at the nodes right before each PUT, unless SkipCheck, and once a
+	// roll-out is over: Rancher is done with a worker whose kubelet has just died
+	// before the node is seen to be lost. Nil does neither.
+	Nodes     NodeCheck
+	SkipCheck bool
 	// Earlier holds what a run that is resumed had come to, by cluster id.
 	Earlier map[string]Earlier
 	// Recheck says that the plans are older than this call: a cluster with
@@ -201,7 +206,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		return out.failed(false, err, a.again(out.ID))
 	}
 	cl, fresh, over := a.ready(ctx, f, out, planned)
-	if over == nil && a.Nodes != nil && a.Revert == nil {
+	if over == nil && a.Nodes != nil && !a.SkipCheck && a.Revert == nil {
 		a.say(out.ID, out.Name, "looking at the nodes")
 		out.Findings = a.Nodes.Check(ctx, cl, fresh.wanted)
 		if f, _ := worst(out.Findings); f.Severity == Block && ctx.Err() == nil {
@@ -234,7 +239,13 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	// nobody wiser, so an interrupt waits for its answer.
 	a.say(cl.ID, cl.Name, "writing the config")
 	sent := a.Clock.Now()
-	stored, err := a.put(ctx, cl, fresh)
+	var stored *rancher.Cluster
+	var raised map[string]string
+	if a.Revert != nil {
+		stored, raised, err = a.putBack(ctx, cl, fresh)
+	} else {
+		stored, err = a.put(ctx, cl, fresh)
+	}
 	if err != nil {
 		out.Unsure = unsure(err)
 		perhaps := out.Unsure || errors.Is(err, rancher.ErrNotStored)
@@ -248,7 +259,9 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		out = a.noteUndone(out)
 	}
 	a.say(cl.ID, cl.Name, "stored, Rancher reconciles")
-	return a.follow(ctx, f, out, cl, stored, sent)
+	out = a.follow(ctx, f, out, cl, stored, sent)
+	out.Message += a.lower(ctx, out.ID, out.Name, raised)
+	return out
 }
 
 // ready reads a cluster whose turn has come. The outcome is nil when it is to be
@@ -359,7 +372,7 @@ func (a *Applier) again(id string) string {
 		return "rkepatch rollback" + a.Flags + " " + a.Revert.Run.ID + " " + id
 	}
 	skip := ""
-	if a.Nodes == nil {
+	if a.SkipCheck || a.Nodes == nil {
 		skip = " --skip-node-check"
 	}
 	return "rkepatch apply --resume " + a.Run.ID + skip + a.Flags

@@ -56,8 +56,9 @@ func (l *NodeLook) QueryFor(cl *rancher.Cluster, doc rkeconfig.Document) (q node
 	q = l.Query
 	q.ConfigPath, q.BinDir = args[kubelet.FlagProviderConfig], args[kubelet.FlagProviderBinDir]
 	for _, m := range doc.Mounts(cl.DockerRootDir) {
-		q.Binds = append(q.Binds, nodes.Bind{Host: m.Host, Container: m.Container})
+		q.Binds = append(q.Binds, nodes.Bind(m))
 	}
+	q.Prefixed = doc.PrefixPath() != ""
 	q.ForVersion = l.ForVersion
 	if q.ForVersion == (kubelet.Version{}) {
 		q.ForVersion = providerGone
@@ -150,7 +151,7 @@ func (l *NodeLook) wantedQuery(cl *rancher.Cluster, doc rkeconfig.Document, patc
 	q, _ := l.QueryFor(cl, doc)
 	q.ConfigPath, q.BinDir = patch.Args[kubelet.FlagProviderConfig], patch.Args[kubelet.FlagProviderBinDir]
 	for _, m := range rkeconfig.BindMounts(patch.Binds) {
-		q.Binds = append(q.Binds, nodes.Bind{Host: m.Host, Container: m.Container})
+		q.Binds = append(q.Binds, nodes.Bind(m))
 	}
 	return q
 }
@@ -261,7 +262,7 @@ func (l *NodeLook) Check(ctx context.Context, cl *rancher.Cluster, doc rkeconfig
 // whose kubelet has died stays Ready for a while, and starts no pod.
 var harmless = []string{
 	"nodes-unreadable", "pod-forbidden", "pod-refused", "probe-image-unknown", "probe-image-missing", "node-version-unknown", "check-interrupted",
-	"config-not-shown", "nodes-missing",
+	"config-not-shown", "path-shifts", "nodes-missing",
 }
 
 func isHarmless(code string) bool {

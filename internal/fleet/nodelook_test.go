@@ -170,7 +170,18 @@ func TestQueryFor(t *testing.T) {
 			}
 		}
 	}
-	doc, _ := rkeconfig.ParseDocument([]byte(`{"services":{"kubelet":{"extraArgs":{"max-pods":"250"}}}}`))
+	// What moves from node to node, and what no pod can look into, is passed on.
+	doc, err := rkeconfig.ParseDocument([]byte(`{"kubernetesVersion":"v1.26.15-rancher1-1","prefixPath":"/opt/rke","services":{"kubelet":{"extraBinds":["myvol:/opt/aws/bin"]}}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, _ := (&NodeLook{}).QueryFor(&rancher.Cluster{}, doc)
+	for _, b := range []nodes.Bind{{Host: "/opt/rke/etc/kubernetes", Container: "/etc/kubernetes", Shifting: true}, {Container: "/opt/aws/bin"}} {
+		if !q.Prefixed || !slices.Contains(q.Binds, b) {
+			t.Errorf("%v is missing in %+v", b, q)
+		}
+	}
+	doc, _ = rkeconfig.ParseDocument([]byte(`{"services":{"kubelet":{"extraArgs":{"max-pods":"250"}}}}`))
 	if _, ok := (&NodeLook{}).QueryFor(&rancher.Cluster{}, doc); ok {
 		t.Error("a patch without the provider's flags looks for a provider")
 	}

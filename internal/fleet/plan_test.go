@@ -307,7 +307,7 @@ func TestPlanStops(t *testing.T) {
 func TestPlanInterruptedIsNotWhole(t *testing.T) {
 	r := newRig(t)
 	r.sim.AddFleet(40)
-	for stop := range 40 {
+	for _, stop := range []int{0, 1, 2, 5, 11, 20, 30, 37, 38, 39} {
 		ctx, cancel := context.WithCancel(t.Context())
 		seen, failed := 0, false
 		for _, err := range r.planner.Plan(ctx, Selection{All: true}) {

@@ -117,12 +117,14 @@ func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Clust
 	if err := a.onlyOwn(cl, p); err != nil {
 		return out.failed(true, err, a.again(out.ID))
 	}
-	stored, err := a.put(ctx, cl, p)
+	stored, raised, err := a.putBack(ctx, cl, p)
 	if err != nil {
 		out.Unsure = unsure(err)
 		return out.failed(out.Unsure, err, "")
 	}
-	return a.follow(ctx, f, a.noteUndone(out), cl, stored, a.Clock.Now())
+	out = a.follow(ctx, f, a.noteUndone(out), cl, stored, time.Time{})
+	out.Message += a.lower(ctx, out.ID, out.Name, raised)
+	return out
 }
 
 // noteUndone says in the journal of the run that made the change that it was

@@ -75,16 +75,7 @@ func essence(changes []rkeconfig.Change) []string {
 // onlyOwn is the check ahead of the PUT: nothing but the patch's own paths may
 // differ between what the cluster is and what is to be stored.
 func (a *Applier) onlyOwn(cl *rancher.Cluster, p *ClusterPlan) error {
-	now, err := rkeconfig.ParseDocument(cl.Config)
-	if err != nil {
-		return err
-	}
-	for _, c := range rkeconfig.Compare(now, p.wanted) {
-		if !a.Planner.Patch.Owns(c.Path) {
-			return fmt.Errorf("nothing was sent: the change would reach %s, which is not the patch's; this is a defect of rkepatch", c.Path)
-		}
-	}
-	return nil
+	return onlyOwnAnd(a.Planner.Patch, cl, p, nil)
 }
 
 // basisDifference says what is no longer as it was when the plan was made.

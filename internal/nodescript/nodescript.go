@@ -32,6 +32,8 @@ type Options struct {
 	// URL is where a mirror has the binary; {arch} and {tag} in it are filled in
 	// on the node. Empty means artifacts.k8s.io.
 	URL string
+	// Local says that the script is run with --from FILE only: it needs no URL.
+	Local bool
 	// SHA256 has the binary's checksums by GOARCH, 64 hex digits each. It goes
 	// before those of Releases.
 	SHA256 map[string]string
@@ -135,7 +137,7 @@ func settle(o Options) (settings, error) {
 		return s, refuse("known releases are "+tags()+"; for another one give its checksum", "the checksum of release %s is not known", s.Release)
 	}
 	if s.URL == "" {
-		if !release.Promoted {
+		if !release.Promoted && !o.Local {
 			return s, refuse("give the URL of a mirror, or take one of "+tags(), "release %s is not published for good at artifacts.k8s.io", s.Release)
 		}
 		s.URL = promotedURL

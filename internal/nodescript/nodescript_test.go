@@ -316,3 +316,11 @@ func TestReleases(t *testing.T) {
 		t.Errorf("the default %s cannot be downloaded", DefaultRelease)
 	}
 }
+
+// A script that is given the binary needs no place to download it from.
+func TestLocalScript(t *testing.T) {
+	config := []byte("apiVersion: credentialprovider.kubelet.k8s.io/v1\n")
+	if err := Write(io.Discard, Options{Release: "v1.32.0", Local: true, Config: config}); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,75 @@
+package fleet
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"rkepatch/fixtures/simrancher"
+	"rkepatch/rkeconfig"
+)
+
+// Rancher is done, then a worker's kubelet turns out to be dead. Rancher takes no
+// update while it is: a rollback says so, or raises the upgrade strategy for as
+// long as it takes, and puts it back.
+func TestRollbackWithADeadWorker(t *testing.T) {
+	for _, raise := range []bool{false, true} {
+		r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"})
+		before := r.sim.Stored("c-aaaaa")
+		if o := r.applyOne(r.planOf("c-aaaaa", ActionPatch)); o.Status != StatusPatched {
+			t.Fatalf("%s", o)
+		}
+		r.sim.LoseNode("c-aaaaa", "c-aaaaa-worker-1")
+		r.sim.ResetRequests()
+		run, err := NewRun(t.TempDir(), epoch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := &Applier{
+			Planner: r.planner, Run: run, Clock: r.clock.clock(), Parallel: 1, Timeout: r.timeout, Poll: r.poll, RaiseUnavailable: raise,
+			Revert: &Reverter{Planner: r.planner, Run: r.run}, Say: func(_, _, text string) { t.Log(text) }, Done: func(Outcome) {},
+		}
+		plans, err := a.Revert.Plan(t.Context(), []string{"c-aaaaa"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		outcomes, err := a.Apply(t.Context(), plans)
+		run.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := outcomes[0]
+		if !raise {
+			if o.Status != StatusFailed || !strings.Contains(o.Message, "--raise-max-unavailable") || o.Stored || r.puts() != 1 || !r.holdsPatch("c-aaaaa") {
+				t.Errorf("%s, %d PUTs", o, r.puts())
+			}
+			continue
+		}
+		if o.Status != StatusPatched || r.puts() != 3 || strings.Contains(o.Message, "still raised") {
+			t.Errorf("%s, %d PUTs, want three: refused, raised, put back", o, r.puts())
+		}
+		if c := rkeconfig.Compare(document(t, before), document(t, r.sim.Stored("c-aaaaa"))); len(c) > 0 {
+			t.Errorf("not as before: %v", c)
+		}
+	}
+}
+
+func TestLacking(t *testing.T) {
+	for text, want := range map[string]struct {
+		setting string
+		n       int
+	}{
+		"server error (500): not enough worker nodes ready to upgrade, maxUnavailable: 1, notReady: 2, ready: 4": {"maxUnavailableWorker", 2},
+		"not enough control plane nodes ready to upgrade, maxUnavailable: 1, notReady: 1, ready: 2":              {"maxUnavailableControlplane", 1},
+		"not enough worker nodes ready to upgrade, maxUnavailable: 1, notReady: 99999999999999999999, ready: 4":  {},
+		"not enough something": {}, "": {},
+	} {
+		setting, n, ok := lacking(errors.New(text))
+		if ok != (want.n > 0) || ok && (setting != want.setting || n != want.n) {
+			t.Errorf("%q: %s %d %v, want %+v", text, setting, n, ok, want)
+		}
+	}
+	if _, _, ok := lacking(nil); ok {
+		t.Error("no error is a refusal")
+	}
+}
