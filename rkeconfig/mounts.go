@@ -18,6 +18,8 @@ type mount struct {
 	both bool
 	// onlyPrefixed mounts exist only where there is a prefix path.
 	onlyPrefixed bool
+	// shifting: see Mount. Set by mountsOf.
+	shifting bool
 	// since is the first Kubernetes version that has it, "" for all.
 	since string
 }
@@ -68,6 +70,7 @@ func mountsOf(doc Document, dockerRootDir string) []mount {
 		if m.host == dockerRoot {
 			m.host, m.container = path.Clean(dockerRootDir), path.Clean(dockerRootDir)
 		}
+		m.shifting = m.prefixed
 		if m.prefixed && prefix != "" {
 			m.host = path.Join(prefix, m.host)
 			if m.both {
@@ -130,31 +133,43 @@ func shadows(mounts []mount, target string) bool {
 		slices.ContainsFunc(mounts, func(m mount) bool { return m.container != target && holds(target, m.container) })
 }
 
-// Mount is a place of the host that a kubelet's container sees: Host at
-// Container, both cleaned absolute paths.
-type Mount struct{ Host, Container string }
+// Mount is what a kubelet's container sees at Container, a cleaned absolute path.
+type Mount struct {
+	// Host is the cleaned absolute path of the host that is mounted there, or ""
+	// for a Docker volume, which hides what the host has.
+	Host      string
+	Container string
+	// Shifting: where it lies on the host depends on the node's operating system,
+	// where the cluster names no prefix path, or on its role, where it does
+	// (rke v1.8.1 hosts/hosts.go:366-386, rancher nodeserver.go:337-345).
+	Shifting bool
+}
 
 // Mounts lists what a Linux kubelet's container sees of its host: RKE's own
-// mounts, then the extra binds that are paths of the host. dockerRootDir is the
+// mounts, then the extra binds. dockerRootDir is the
 // cluster's, "" for Rancher's default. Where the host's operating system decides
 // the prefix path, because the cluster names none, the hosts without one are
 // meant.
 func (d Document) Mounts(dockerRootDir string) []Mount {
 	var out []Mount
 	for _, m := range mountsOf(d, dockerRootDir) {
-		out = append(out, Mount{m.host, m.container})
+		out = append(out, Mount{m.host, m.container, m.shifting})
 	}
 	return append(out, BindMounts(d.ExtraBinds())...)
 }
 
-// BindMounts reads those of the binds that are paths of the host; others are
-// left out.
+// BindMounts reads the binds; those that Docker refuses are left out.
 func BindMounts(binds []string) []Mount {
 	var out []Mount
 	for _, text := range binds {
-		if b, err := parseBind(text); err == nil && path.IsAbs(b.source) {
-			out = append(out, Mount{b.source, b.target})
+		b, err := parseBind(text)
+		if err != nil {
+			continue
 		}
+		if !path.IsAbs(b.source) {
+			b.source = ""
+		}
+		out = append(out, Mount{Host: b.source, Container: b.target})
 	}
 	return out
 }

@@ -16,6 +16,8 @@ const (
 	flagFromImage     = "from-image"
 	flagFromImagePath = "from-image-path"
 	flagReplace       = "replace"
+	flagProxy         = "proxy"
+	flagNoProxy       = "no-proxy"
 )
 
 func (a *app) nodesInstallCommand() *cli.Command {
@@ -30,6 +32,8 @@ func (a *app) nodesInstallCommand() *cli.Command {
 			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.StringFlag{Name: flagFromImage, Usage: "take the binary out of `IMAGE` instead of downloading it; its checksum is verified all the same"},
 			&cli.StringFlag{Name: flagFromImagePath, Value: "/ecr-credential-provider", Usage: "where `FILE` lies in that image"},
+			&cli.StringFlag{Name: flagProxy, Usage: "download through the HTTP proxy at `URL`, without credentials in it"},
+			&cli.StringFlag{Name: flagNoProxy, Usage: "`HOSTS` to reach without the proxy, such as .example.com,10.0.0.0/8"},
 			&cli.BoolFlag{Name: flagReplace, Usage: "replace a different binary or config that is there; a backup is kept"},
 		}, scriptFlags(), nodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{outputFlag()}),
 		Action: a.nodesInstall,
@@ -64,6 +68,12 @@ func (a *app) nodesInstall(c *cli.Context) error {
 			return exitError(ExitError)
 		}
 	}
+	proxy := map[string]string{}
+	for name, value := range map[string]string{"HTTPS_PROXY": c.String(flagProxy), "HTTP_PROXY": c.String(flagProxy), "NO_PROXY": c.String(flagNoProxy)} {
+		if value != "" {
+			proxy[name] = value
+		}
+	}
 	atOnce := 0 // Install has a default of its own
 	if c.IsSet(flagNodesAtOnce) {
 		atOnce = c.Int(flagNodesAtOnce)
@@ -74,7 +84,7 @@ func (a *app) nodesInstall(c *cli.Context) error {
 	}, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
 		return checker.Install(ctx, nodes.InstallQuery{
 			Query: ask.Query, Script: script.Bytes(), URL: c.String(flagMirror),
-			FromImage: c.String(flagFromImage), FromImagePath: c.String(flagFromImagePath), Replace: c.Bool(flagReplace),
+			FromImage: c.String(flagFromImage), FromImagePath: c.String(flagFromImagePath), Replace: c.Bool(flagReplace), Proxy: proxy,
 		})
 	}, ExitFailed)
 	fmt.Fprintln(a.streams.Err, "rkepatch: nodes that join later need the script in their image or node template: rkepatch nodes script --help")

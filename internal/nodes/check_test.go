@@ -17,7 +17,7 @@ func hostArch() string { return runtime.GOARCH }
 // Everything that can be wrong on a node, put there for real and found by the
 // real script.
 func TestCheckScript(t *testing.T) {
-	rancher := []Bind{{"/var/lib/rancher", "/var/lib/rancher"}}
+	rancher := []Bind{{Host: "/var/lib/rancher", Container: "/var/lib/rancher"}}
 	inRancher := func(q *Query) {
 		q.ConfigPath, q.BinDir = "/var/lib/rancher/credentialprovider/config.yaml", "/var/lib/rancher/credentialprovider/bin"
 		q.Binds = rancher
@@ -51,6 +51,8 @@ func TestCheckScript(t *testing.T) {
 		{name: "config is UTF-16", upset: func(n tree) { n.write(configPath, "\xff\xfea\x00p\x00i\x00", 0o644) }, code: configHidden, says: "zero bytes"},
 		{name: "config is something else", upset: func(n tree) { n.write(configPath, "root:$6$salt$hash:19000:0:::\n", 0o644) },
 			code: configHidden, says: "does not look like"},
+		{name: "config with Latin-1 in a comment", upset: func(n tree) { n.write(configPath, "# f\xfcr ECR\n"+goodConfig, 0o644) },
+			code: configHidden, says: "perhaps in a comment"},
 		{name: "config is huge", upset: func(n tree) { n.write(configPath, goodConfig+strings.Repeat("# x\n", 30000), 0o644) },
 			code: configHidden, says: "too large"},
 		{name: "config does not compress", upset: func(n tree) { n.write(configPath, goodConfig+noise(9000), 0o644) },
@@ -87,6 +89,23 @@ func TestCheckScript(t *testing.T) {
 		{name: "a truncated download", upset: func(n tree) { b := standin(n.t); n.write(plugin, string(b[:len(b)/2]), 0o755) }, code: "binary-truncated"},
 		{name: "a download that stopped in its header", upset: func(n tree) { n.write(plugin, string(standin(n.t)[:40]), 0o755) }, code: "binary-truncated"},
 		{name: "docker-credential-ecr-login", upset: func(n tree) { n.provider(name, "helper") }, code: "binary-not-a-plugin"},
+		{name: "a provider that answers in another API version", upset: func(n tree) { n.answers(name, "v1alpha1") }, code: "binary-api"},
+		{name: "a provider that says the right words", upset: func(n tree) {
+			n.write(plugin, "#!/bin/sh\ncat >/dev/null\necho '\"CredentialProviderResponse\"'\n", 0o755)
+		}, code: "binary-not-a-plugin"},
+		{name: "a provider for another cloud", upset: func(n tree) {
+			n.second("acr-credential-provider", "    args: [/etc/kubernetes/azure.json]\n")
+			n.write(binDir+"/acr-credential-provider", needsArgument, 0o755)
+		}},
+		{name: "a provider for another cloud without its argument", upset: func(n tree) {
+			n.second("acr-credential-provider", "")
+			n.write(binDir+"/acr-credential-provider", needsArgument, 0o755)
+		}, code: otherUnasked, says: "did not answer as a credential provider does"},
+		{name: "args that cannot be read", upset: func(n tree) {
+			n.write(configPath, goodConfig+"    args: [\"--a\\tb\"]\n", 0o644)
+		}, code: binaryUnasked, says: "args for it cannot be read"},
+		{name: "a provider for another cloud that is not there", upset: func(n tree) { n.second("acr-credential-provider", "") },
+			code: kubeletRefuses, says: "acr-credential-provider did not exist"},
 		{name: "an old provider", upset: func(n tree) { n.provider(name, "v1alpha1") }, code: "binary-api"},
 		{name: "a provider that hangs", upset: func(n tree) { n.provider(name, "hang") }, code: binaryUnasked},
 		{name: "not executable on 1.26", upset: func(n tree) { n.write(plugin, string(standin(n.t)), 0o644) }, code: "binary-not-executable"},
@@ -131,13 +150,24 @@ func TestCheckScript(t *testing.T) {
 		{name: "the source of a bind is a symlink loop", upset: func(n tree) { n.link(binDir, binDir) }, code: kubeletRefuses, says: "did not exist"},
 		{name: "dangling symlink", upset: func(n tree) { n.link(plugin, "gone") }, code: kubeletRefuses, says: "did not exist"},
 		{name: "no bind", upset: func(tree) {}, ask: func(q *Query) { q.Binds = rancher }, code: pathNotVisible, says: "bin dir"},
+		{name: "a Docker volume over the bin dir", upset: func(tree) {}, ask: func(q *Query) {
+			q.Binds = []Bind{{Host: "/opt/aws", Container: "/opt/aws"}, {Container: binDir}}
+		}, code: pathNotVisible, says: "bin dir /opt/aws/bin lies in a Docker volume"},
+		{name: "a Docker volume over the provider", upset: func(tree) {}, ask: func(q *Query) {
+			q.Binds = append([]Bind{{Container: plugin}}, q.Binds...)
+		}, code: pathNotVisible, says: "the provider " + plugin + " lies in a Docker volume"},
+		{name: "a symlink into a Docker volume", upset: func(n tree) { n.link(configPath, "/vol/config.yaml") }, ask: func(q *Query) {
+			q.Binds = append([]Bind{{Container: "/vol"}}, q.Binds...)
+		}, code: pathNotVisible, says: "provider config " + configPath + " lies in a Docker volume"},
 		{name: "the longest bind wins", upset: func(n tree) { n.mkdir("/elsewhere") },
-			ask: func(q *Query) { q.Binds = append([]Bind{{"/elsewhere", "/opt"}, {"/", "/"}}, q.Binds...) }},
+			ask: func(q *Query) {
+				q.Binds = append([]Bind{{Host: "/elsewhere", Container: "/opt"}, {Host: "/", Container: "/"}}, q.Binds...)
+			}},
 		{name: "another place on the host", upset: func(n tree) {
 			if err := os.Rename(n.at("/opt/aws"), n.at("/srv")); err != nil {
 				n.t.Fatal(err)
 			}
-		}, ask: func(q *Query) { q.Binds = []Bind{{"/srv", "/opt/aws"}} }},
+		}, ask: func(q *Query) { q.Binds = []Bind{{Host: "/srv", Container: "/opt/aws"}} }},
 		{name: "RKE's own directory", upset: func(n tree) {
 			n.mkdir("/var/lib/rancher/credentialprovider")
 			if err := os.Rename(n.at(binDir), n.at("/var/lib/rancher/credentialprovider/bin")); err != nil {
@@ -146,6 +176,7 @@ func TestCheckScript(t *testing.T) {
 			n.write("/var/lib/rancher/credentialprovider/config.yaml", goodConfig, 0o644)
 		}, ask: inRancher},
 		{name: "the API that was asked for is another", upset: func(tree) {}, ask: func(q *Query) { q.ProviderAPI = kubelet.APIv1alpha1 }, code: apiDiffers},
+		{name: "a name that is not UTF-8 beside the provider", upset: func(n tree) { n.write(binDir+"/f\xfcr", "x", 0o644) }},
 		{name: "names that no shell likes", upset: func(n tree) {
 			n.write(binDir+"/$(touch pwned) `x` ' \"\n-rf", "x", 0o755)
 			n.write(binDir+"/-n", "x", 0o755)
@@ -186,6 +217,22 @@ func TestCheckScript(t *testing.T) {
 	}
 }
 
+// needsArgument is a provider that ends when it is given no argument.
+const needsArgument = "#!/bin/sh\n[ \"$1\" = /etc/kubernetes/azure.json ] || { echo 'Error: requires at least 1 arg(s), only received 0' >&2; exit 1; }\n" + answersV1
+
+const answersV1 = "cat >/dev/null\necho '{\"kind\":\"CredentialProviderResponse\",\"apiVersion\":\"credentialprovider.kubelet.k8s.io/v1\",\"cacheKeyType\":\"Registry\"}'\n"
+
+// answers puts a provider there that answers in one API version, whatever it is
+// asked.
+func (n tree) answers(name, api string) {
+	n.write(binDir+"/"+name, "#!/bin/sh\n"+strings.Replace(answersV1, "k8s.io/v1", "k8s.io/"+api, 1), 0o755)
+}
+
+// second adds a provider to the config.
+func (n tree) second(name, more string) {
+	n.write(configPath, goodConfig+"  - name: "+name+"\n    matchImages: [\"*.azurecr.io\"]\n    defaultCacheDuration: 10m\n    apiVersion: credentialprovider.kubelet.k8s.io/v1\n"+more, 0o644)
+}
+
 const withKeys = goodConfig + `    args: [get-credentials]
     env:
       - name: AWS_ACCESS_KEY_ID
@@ -205,14 +252,14 @@ func foreign(t *testing.T) []byte {
 	return b
 }
 
-// noise gives YAML comments' worth of text that does not compress: list items
-// that no reader minds.
+// noise gives text that is shown and does not compress: names of variables that
+// no reader minds.
 func noise(n int) string {
 	var b strings.Builder
-	b.WriteString("    args:\n")
+	b.WriteString("    env:\n")
 	state := uint32(1)
 	for b.Len() < n {
-		b.WriteString("      - --")
+		b.WriteString("      - name: ")
 		for range 28 {
 			state = state*1664525 + 1013904223
 			b.WriteByte("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"[state>>16%52])

@@ -70,6 +70,11 @@ func (c *Checker) checkNode(ctx context.Context, w *crew, q Query, purpose strin
 		r.Findings = append(r.Findings, *f)
 		return
 	}
+	if found := q.shifts(n.Status.NodeInfo.OSImage); len(found) > 0 {
+		// What stands where the check would look is not what the kubelet sees.
+		r.Findings = append(r.Findings, found...)
+		return
+	}
 	e.purpose = purpose
 	e.command = script(modeCheck, checkArgs(q)...)
 	c.say(n.Name, "looking at the provider")
@@ -159,8 +164,13 @@ func reportsOf(nodes []*corev1.Node) []NodeReport {
 	return reports
 }
 
+// isWindows believes the node itself; anybody can set a label.
 func isWindows(n *corev1.Node) bool {
-	return n.Status.NodeInfo.OperatingSystem == "windows" || n.Labels[corev1.LabelOSStable] == "windows"
+	system := n.Status.NodeInfo.OperatingSystem
+	if system == "" {
+		system = n.Labels[corev1.LabelOSStable]
+	}
+	return system == "windows"
 }
 
 func isReady(n *corev1.Node) bool {

@@ -79,7 +79,9 @@ func TestCheckTroubles(t *testing.T) {
 		says string
 	}{
 		{name: "windows", node: linux("x", func(n *corev1.Node) { n.Status.NodeInfo.OperatingSystem = "windows" }), code: windowsNode},
-		{name: "windows by label", node: linux("x", func(n *corev1.Node) { n.Labels = map[string]string{"kubernetes.io/os": "windows"} }), code: windowsNode},
+		{name: "windows by label", node: linux("x", func(n *corev1.Node) {
+			n.Status.NodeInfo.OperatingSystem, n.Labels = "", map[string]string{"kubernetes.io/os": "windows"}
+		}), code: windowsNode},
 		{name: "not ready", node: linux("x", func(n *corev1.Node) {
 			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, Message: "Kubelet stopped posting node status."}}
 		}), code: nodeNotReady, says: "Kubelet stopped posting"},

@@ -5,9 +5,15 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/go-logr/logr"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
 )
+
+// client-go writes to standard error what it also returns. Its logger may be set
+// only while nothing logs.
+func init() { klog.SetLogger(logr.Discard()) }
 
 // What one cluster's check may ask of Rancher's proxy per second. client-go's
 // own 5 would make 300 nodes wait for minutes.

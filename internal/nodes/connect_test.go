@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -13,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
 )
 
 func TestConnectRefuses(t *testing.T) {
@@ -175,4 +177,26 @@ func TestConnectInterrupted(t *testing.T) {
 			t.Errorf("deleted %q", deleted)
 		}
 	})
+}
+
+// What client-go would write to standard error by itself is in what it returns.
+func TestConnectIsQuiet(t *testing.T) {
+	stderr := os.Stderr
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	os.Stderr = w
+	_, connectErr := Connect("https://rancher.example/k8s/clusters/c-1", roundTrip(fail(io.ErrUnexpectedEOF)))
+	klog.ErrorS(errors.New("hush"), "Unexpected error")
+	klog.Warning("hush")
+	klog.Flush()
+	os.Stderr = stderr
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	said, err := io.ReadAll(r)
+	if err != nil || connectErr != nil || len(said) > 0 {
+		t.Errorf("%v, %v: %q", err, connectErr, said)
+	}
 }

@@ -45,6 +45,8 @@ const (
 	emptyDirectory    = "empty-directory"
 	binaryUnseen      = "binary-not-seen"
 	binaryUnasked     = "binary-not-asked"
+	otherUnasked      = "other-provider-not-asked"
+	pathShifts        = "path-shifts"
 	apiDiffers        = "provider-api-differs"
 	kubeletRefuses    = "kubelet-refuses"
 	kubeletWillRefuse = "kubelet-will-refuse"
@@ -81,6 +83,8 @@ var catalogue = []Finding{
 		"check again; if it stays, name another image: --probe-image"},
 	{pathNotVisible, kubelet.Fatal, "a path that the kubelet is told of is not mounted into its container",
 		"add a bind for its directory, or use a directory that RKE mounts, such as /var/lib/rancher/credentialprovider"},
+	{pathShifts, kubelet.Fatal, "a path that the kubelet is told of lies where RKE mounts another directory of the host, depending on the node's operating system, its role and prefix_path",
+		"use /var/lib/rancher/credentialprovider, which is the same everywhere"},
 	{configHidden, kubelet.Fatal, "the provider config is there, but cannot be judged from here without showing what may be a secret",
 		"write it in the plain form that `rkepatch nodes script` writes"},
 	{emptyDirectory, kubelet.Fatal, "an empty directory stands where the provider or its config should be: Docker makes one when the source of a bind is missing",
@@ -89,6 +93,8 @@ var catalogue = []Finding{
 		"give the provider a plain file name"},
 	{binaryUnasked, kubelet.Fatal, "which API version the provider speaks could not be asked",
 		"see whether it runs on the node at all, then check again"},
+	{otherUnasked, kubelet.Caution, "a provider that is not for ECR did not show that it is one: it may need more than it is given when it is asked",
+		"make sure that it is a credential provider and speaks the API version that the config names"},
 	{apiDiffers, kubelet.Caution, "the config uses another provider API than the one that was asked for",
 		"say --provider-api as the config on the nodes does, or write the config anew"},
 	{kubeletRefuses, kubelet.Fatal, "a kubelet that is told of this provider would not start on this node",

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -25,6 +28,10 @@ type InstallQuery struct {
 	// FromImage and FromImagePath name an image that holds the binary, and where
 	// in it, for clusters that cannot download. The image needs a cp.
 	FromImage, FromImagePath string
+	// Proxy are the proxy variables that the script runs with: HTTPS_PROXY,
+	// HTTP_PROXY, NO_PROXY. Everybody who can read pods sees them, so they may hold
+	// no credentials.
+	Proxy map[string]string
 	// Replace lets the script put its files in the place of different ones.
 	Replace bool
 }
@@ -110,6 +117,25 @@ func (q InstallQuery) possible() error {
 	case q.FromImage != "" && !path.IsAbs(q.FromImagePath):
 		return errors.New("with an image that holds the provider, its absolute path in there is needed")
 	}
+	return q.properProxy()
+}
+
+// proxyVariables are those that curl and wget know. Some read only the lower
+// case, so that the script gets both.
+var proxyVariables = []string{"HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"}
+
+// properProxy says what is wrong with the proxy variables, without their values.
+func (q InstallQuery) properProxy() error {
+	for name, value := range q.Proxy {
+		switch {
+		case !slices.Contains(proxyVariables, name):
+			return fmt.Errorf("%q is no proxy variable; there are %s", name, strings.Join(proxyVariables, ", "))
+		case strings.ContainsFunc(value, unicode.IsControl) || !utf8.ValidString(value):
+			return fmt.Errorf("%s holds control characters", name)
+		case name != "NO_PROXY" && strings.Contains(value, "@"):
+			return fmt.Errorf("%s holds credentials, and everybody who can read pods could read them; use a proxy without, a mirror, or an image that holds the provider", name)
+		}
+	}
 	return nil
 }
 
@@ -152,6 +178,12 @@ func (c *Checker) installNode(ctx context.Context, w *crew, q InstallQuery, time
 func (q InstallQuery) errand(e errand, timeout time.Duration) errand {
 	e.command, e.timeout, e.purpose, e.writable = q.command(), timeout, "install", true
 	e.capabilities = []corev1.Capability{"CHOWN", "FOWNER"}
+	for _, name := range proxyVariables {
+		if value := q.Proxy[name]; value != "" {
+			value = literally([]string{value})[0]
+			e.env = append(e.env, corev1.EnvVar{Name: name, Value: value}, corev1.EnvVar{Name: strings.ToLower(name), Value: value})
+		}
+	}
 	if q.FromImage != "" {
 		e.prepare = &corev1.Container{Name: "copy", Image: q.FromImage, ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"cp", q.FromImagePath, fromFile}}
 	}

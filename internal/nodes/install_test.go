@@ -132,11 +132,20 @@ func TestInstallRefuses(t *testing.T) {
 		"huge script":  func(q *InstallQuery) { q.Script = bytes.Repeat([]byte("x"), scriptMost+1) },
 		"no bind":      func(q *InstallQuery) { q.Binds = nil },
 		"path missing": func(q *InstallQuery) { q.FromImage = "registry.example/x" },
+		"a volume": func(q *InstallQuery) {
+			q.Binds = append(slices.Clone(q.Binds), Bind{Container: binDir + "/"})
+			q.Binds[0].Container = "/x"
+		},
+		"credentials in the proxy's URL": func(q *InstallQuery) {
+			q.Proxy = map[string]string{"HTTPS_PROXY": "http://user:hush@proxy.example:3128"}
+		},
+		"control characters": func(q *InstallQuery) { q.Proxy = map[string]string{"NO_PROXY": "a\nhush"} },
+		"another variable":   func(q *InstallQuery) { q.Proxy = map[string]string{"LD_PRELOAD": "/hush.so"} },
 	} {
 		c := newCluster(t, linux("x"))
 		q := installation()
 		edit(&q)
-		if _, err := c.checker().Install(t.Context(), q); err == nil || len(c.Actions()) > 0 {
+		if _, err := c.checker().Install(t.Context(), q); err == nil || len(c.Actions()) > 0 || strings.Contains(err.Error(), "hush") {
 			t.Errorf("%s: %v, %d requests", name, err, len(c.Actions()))
 		}
 	}
@@ -189,7 +198,8 @@ func TestInstallScript(t *testing.T) {
 			n.mkdir("/srv/aws")
 			n.mkdir("/opt")
 			q := InstallQuery{Query: query(), Script: script.Bytes(), FromImage: "x", FromImagePath: "/p"}
-			q.Binds = []Bind{{"/srv/aws", "/opt/aws"}} // the kubelet's /opt/aws is elsewhere on the host
+			q.Binds = []Bind{{Host: "/srv/aws", Container: "/opt/aws"}} // the kubelet's /opt/aws is elsewhere on the host
+			var err error
 			if q.Query, err = q.normal(1); err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -50,13 +51,36 @@ func judge(q Query, r NodeReport, s *seen) []Finding {
 func unasked(s *seen) []Finding {
 	var out []Finding
 	for _, name := range kubelet.ProviderNames(s.body) {
-		if b, ok := s.binaries[name]; ok && len(b.heard) == 0 {
-			out = append(out, finding(binaryUnasked, "the provider %q was not run: the image of the check lacks a timeout command", oneLine(name)))
-		} else if answered, _ := b.speaks(); ok && !answered {
-			out = append(out, finding(binaryUnasked, "the provider %q did not say which API version it speaks: %s", oneLine(name), silence[b.heard[kubelet.APIv1]]))
+		b, ok := s.binaries[name]
+		answered, speaks := b.speaks()
+		code := binaryUnasked
+		if !isECR(name) {
+			code = otherUnasked
+		}
+		switch {
+		case !ok || len(speaks) > 0:
+		case len(b.heard) == 0:
+			why := unaskedBecause[b.unasked]
+			if why == "" {
+				why = "the image of the check could not run it"
+			}
+			out = append(out, finding(code, "the provider %q was not run: %s", oneLine(name), why))
+		case !answered:
+			out = append(out, finding(code, "the provider %q did not say which API version it speaks: %s", oneLine(name), silence[b.heard[kubelet.APIv1]]))
+		case !isECR(name):
+			out = append(out, finding(code, "the provider %q, asked for an image of ECR, did not answer as a credential provider does", oneLine(name)))
 		}
 	}
 	return out
+}
+
+// isECR says that a provider is one for ECR, which the check knows how to ask.
+func isECR(name string) bool { return strings.Contains(name, "ecr") }
+
+// unaskedBecause says in words why a provider was not run.
+var unaskedBecause = map[string]string{
+	"untooled": "the image of the check lacks a timeout command",
+	"args":     "the config's args for it cannot be read for certain with simple means",
 }
 
 // silence says why a provider gave no answer.

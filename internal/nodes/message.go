@@ -86,6 +86,16 @@ func unpackText(s string) (string, error) {
 	return string(b), nil
 }
 
+// unpackShown gives a base64 value that is only ever shown: names on disk need
+// not be UTF-8.
+func unpackShown(s string) (string, error) {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil {
+		return "", errors.New("a text in it is not encoded as agreed")
+	}
+	return oneLine(string(b)), nil
+}
+
 // unpack gives a value of the form "plain:<base64>" or "gzip:<base64>".
 func unpack(s string) ([]byte, error) {
 	how, encoded, _ := strings.Cut(s, ":")

@@ -38,7 +38,8 @@ type errand struct {
 	hostPID      bool                // the node's processes are seen
 	capabilities []corev1.Capability // besides reading files of other owners
 	unconfined   bool                // not held by AppArmor, which hides other processes' environment
-	prepare      *corev1.Container   // runs first
+	env          []corev1.EnvVar
+	prepare      *corev1.Container // runs first
 }
 
 // workDir is an empty directory of a pod that may write, shared with what runs
@@ -78,6 +79,7 @@ func (e errand) pod(namespace, run string) *corev1.Pod {
 				Image:           e.image,
 				ImagePullPolicy: e.pull,
 				Command:         literally(e.command),
+				Env:             e.env,
 				Resources:       small(),
 				SecurityContext: confined(root, e.capabilities),
 				VolumeMounts: []corev1.VolumeMount{

@@ -30,7 +30,8 @@ func TestPods(t *testing.T) {
 	}
 	check := base
 	check.purpose, check.command = modeCheck, script(modeCheck, checkArgs(q)...)
-	install := InstallQuery{Query: q, Script: []byte("echo $HOME $$"), FromImage: "registry.example/ecr:1", FromImagePath: "/$(p)", Replace: true, URL: "https://mirror.example/{arch}"}
+	install := InstallQuery{Query: q, Script: []byte("echo $HOME $$"), FromImage: "registry.example/ecr:1", FromImagePath: "/$(p)", Replace: true, URL: "https://mirror.example/{arch}",
+		Proxy: map[string]string{"HTTPS_PROXY": "http://proxy.example:3128/$(x)", "NO_PROXY": ".example"}}
 	for name, e := range map[string]errand{
 		"check":    check,
 		"running":  runningErrand(base),
@@ -93,7 +94,8 @@ func TestPodName(t *testing.T) {
 			t.Errorf("%q is too long", name)
 		}
 	}
-	if a, b := newRun(), newRun(); a == b {
+	first := newRun()
+	if second := newRun(); first == second {
 		t.Error("two runs are called the same")
 	}
 }

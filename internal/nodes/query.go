@@ -13,7 +13,13 @@ import (
 
 // Bind is one directory or file of the host that is mounted into the kubelet's
 // container.
-type Bind struct{ Host, Container string }
+type Bind struct {
+	Host      string // "" is a Docker volume, which no pod can look into
+	Container string
+	// Shifting: which directory of the host it is depends on the node's operating
+	// system, or on its role, see Query.Prefixed.
+	Shifting bool
+}
 
 // Query says what to look for on the nodes.
 type Query struct {
@@ -23,6 +29,9 @@ type Query struct {
 	// Binds are all mounts of the kubelet's container, RKE's own and the extra
 	// ones. The longest container path that holds a path wins.
 	Binds []Bind
+	// Prefixed: the cluster has a prefix_path. RKE moves shifting binds by it, but
+	// not on every node.
+	Prefixed bool
 	// ForVersion is a later kubelet that must accept what is there, too. Zero:
 	// only the node's own.
 	ForVersion kubelet.Version
@@ -92,8 +101,12 @@ func (q Query) normal(parallel int) (Query, error) {
 	var binds []Bind
 	for _, b := range q.Binds {
 		// What Docker itself refuses is no mount that the kubelet could see.
-		if plainPath(b.Host) && plainPath(b.Container) {
-			binds = append(binds, Bind{path.Clean(b.Host), path.Clean(b.Container)})
+		if (b.Host == "" || plainPath(b.Host)) && plainPath(b.Container) {
+			if b.Host != "" {
+				b.Host = path.Clean(b.Host)
+			}
+			b.Container = path.Clean(b.Container)
+			binds = append(binds, b)
 		}
 	}
 	slices.SortStableFunc(binds, func(a, b Bind) int { return len(b.Container) - len(a.Container) })
@@ -107,13 +120,50 @@ func plainPath(p string) bool {
 }
 
 // onHost gives the path on the host that the kubelet sees as p, symlinks aside,
-// or "" when no bind holds p. q must be normal.
+// or "" when no bind holds p, or a Docker volume does. q must be normal.
 func (q Query) onHost(p string) string {
+	b, rest := q.bindOf(p)
+	if b.Host == "" {
+		return ""
+	}
+	return path.Join(b.Host, rest)
+}
+
+// bindOf gives the bind that holds p and what of p lies below it; a zero Bind when
+// none does. q must be normal.
+func (q Query) bindOf(p string) (b Bind, rest string) {
 	p = path.Clean(p)
 	for _, b := range q.Binds {
 		if rest, ok := strings.CutPrefix(p, b.Container); ok && (rest == "" || rest[0] == '/' || b.Container == "/") {
-			return path.Join(b.Host, rest)
+			return b, rest
 		}
 	}
-	return ""
+	return Bind{}, ""
+}
+
+// movingSystems are the operating systems on which RKE puts /opt/rke or
+// /mnt/sda1/rke before the host's side of shifting binds, when the cluster names
+// no prefix_path (rke v1.8.1 hosts/hosts.go:366-386).
+var movingSystems = []string{"rancheros", "coreos", "flatcar", "boot2docker"}
+
+// shifts finds the paths of q that are elsewhere on a node with this osImage than
+// the check would look, or may be.
+func (q Query) shifts(osImage string) []Finding {
+	system := strings.ToLower(osImage)
+	moves := slices.ContainsFunc(movingSystems, func(s string) bool { return strings.Contains(system, s) })
+	why := "the cluster has a prefix_path"
+	switch {
+	case q.Prefixed:
+	case moves:
+		why = "the node runs " + oneLine(osImage)
+	default:
+		return nil
+	}
+	var out []Finding
+	for _, at := range []struct{ what, path string }{{"provider config", q.ConfigPath}, {"bin dir", q.BinDir}} {
+		if b, _ := q.bindOf(at.path); b.Shifting {
+			out = append(out, finding(pathShifts, "the %s %s lies under %s, and %s: RKE mounts another directory of the host there", at.what, at.path, b.Container, why))
+		}
+	}
+	return out
 }

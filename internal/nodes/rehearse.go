@@ -14,7 +14,8 @@ import (
 )
 
 // Rehearsal is what came of running a node's provider as its kubelet would: in
-// the host's network, with the kubelet's environment, as its config says. The
+// the host's network, with the kubelet's environment, as its config says, and, if
+// the running kubelet sees the provider, among the kubelet's files. The
 // credentials themselves never left the node.
 type Rehearsal struct {
 	Image    string        // asked for, without tag
@@ -83,10 +84,11 @@ func (c *Checker) rehearseNode(ctx context.Context, w *crew, q Query, n *corev1.
 	}
 }
 
-// rehearseErrand makes e one that may read another process's environment.
+// rehearseErrand makes e one that may read another process's environment, and
+// run a program in its file system.
 func rehearseErrand(e errand, args []string) errand {
 	e.command, e.purpose = script(modeRehearse, args...), modeRehearse
-	e.hostPID, e.unconfined, e.capabilities = true, true, []corev1.Capability{"SYS_PTRACE"}
+	e.hostPID, e.unconfined, e.capabilities = true, true, []corev1.Capability{"SYS_CHROOT", "SYS_PTRACE"}
 	e.timeout = max(e.timeout, pluginTimeout+30*time.Second)
 	return e
 }
@@ -126,6 +128,7 @@ var obstacles = map[string]string{
 	"config":      "the config is written so that its env and args cannot be read for certain with simple means",
 	"kubelet":     "no kubelet process was found on the node",
 	"environment": "the kubelet's environment cannot be read, or is very large",
+	"files":       "its env or args name files, and the provider cannot be run where the running kubelet sees its files: no kubelet was found, or its container does not have the provider yet",
 }
 
 // readRehearsal reads the answer of modeRehearse and says what is wrong with

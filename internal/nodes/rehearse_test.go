@@ -3,6 +3,7 @@ package nodes
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -185,6 +186,42 @@ func TestRehearseScript(t *testing.T) {
 	}
 }
 
+// The provider runs where the running kubelet sees its files, if it is there.
+func TestRehearseScriptAmongTheKubeletsFiles(t *testing.T) {
+	busybox, err := exec.LookPath("busybox")
+	if err != nil || os.Getuid() != 0 || exec.Command("chroot", "/", "/bin/sh", "-c", "true").Run() != nil {
+		t.Skip("changing the root takes root and busybox")
+	}
+	program, err := os.ReadFile(busybox)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for shell, path := range shells(t) {
+		t.Run(shell, func(t *testing.T) {
+			t.Parallel()
+			n, p := good(t), withEnviron(t, "PATH=/usr/bin:/bin", "AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=hush-hush", "AWS_CONFIG_FILE=/aws/config")
+			text, entry := n.rehearsal(path, "v1.26.15", p)
+			if r, f, err := readRehearsal(text, entry, ecrImage); err != nil || r != nil || f == nil || !strings.Contains(f.Message, "name files") {
+				t.Errorf("away from its files: %v, %+v, %+v", err, r, f)
+			}
+			inside := tree{t, p.at("/42/root")}
+			inside.write("/bin/sh", string(program), 0o755)
+			if exec.Command("chroot", inside.root, "/bin/sh", "-c", "true").Run() != nil {
+				t.Skip("busybox is not static")
+			}
+			inside.provider(name, "record /record")
+			text, entry = n.rehearsal(path, "v1.26.15", p)
+			noLeak(t, text, "hush")
+			if r, f, err := readRehearsal(text, entry, ecrImage); err != nil || f != nil || !r.OK {
+				t.Errorf("%v, %+v, %+v in %s", err, f, r, text)
+			}
+			if b, err := os.ReadFile(inside.at("/record")); err != nil || !strings.Contains(string(b), "AWS_CONFIG_FILE=/aws/config\n") {
+				t.Errorf("%v: %q", err, b)
+			}
+		})
+	}
+}
+
 // What keeps a rehearsal from being like the kubelet's own run is said.
 func TestRehearseScriptObstacles(t *testing.T) {
 	for shell, path := range shells(t) {
@@ -195,6 +232,11 @@ func TestRehearseScriptObstacles(t *testing.T) {
 			"no kubelet":       {func(_ tree, p proc) { p.remove("/42") }, "no kubelet"},
 			"no environment":   {func(_ tree, p proc) { p.remove("/42/environ") }, "environment"},
 			"huge environment": {func(_ tree, p proc) { p.write("/42/environ", strings.Repeat("A=b\x00", 30000), 0o400) }, "very large"},
+			"a file in args":   {func(n tree, _ proc) { n.write(configPath, goodConfig+"    args: [\"--config=/etc/aws/c\"]\n", 0o644) }, "name files"},
+			"a file in env":    {func(n tree, _ proc) { n.write(configPath, oneEnv("/etc/aws/c"), 0o644) }, "name files"},
+			"a file in the kubelet's environment": {func(_ tree, p proc) {
+				p.write("/42/environ", "PATH=/bin\x00AWS_WEB_IDENTITY_TOKEN_FILE=/var/run/token\x00", 0o400)
+			}, "name files"},
 			"env as a flow map": {func(n tree, _ proc) {
 				n.write(configPath, goodConfig+"    env: [{name: A, value: b}]\n", 0o644)
 			}, "cannot be read for certain"},

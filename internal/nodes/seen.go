@@ -25,6 +25,7 @@ type seen struct {
 type place struct {
 	state       kubelet.PathState
 	outside     bool   // no bind reaches there
+	volume      bool   // a Docker volume is mounted there
 	empty       bool   // a directory with nothing in it
 	mode, owner string // "755", "0:0"
 	host        string // where it is on the host
@@ -41,12 +42,15 @@ type binary struct {
 	// heard is what it said when it was asked in each API version: a key of
 	// hearing. Empty when it was not run.
 	heard map[kubelet.API]string
+	// unasked says why it was not run although it could be: a key of
+	// unaskedBecause, "" when there is nothing to say.
+	unasked string
 }
 
 // states are the words for what stands at a path.
 var states = map[string]kubelet.PathState{
 	"missing": kubelet.PathMissing, "regular": kubelet.PathRegular, "directory": kubelet.PathDirectory, "other": kubelet.PathOther,
-	"dangling": kubelet.PathDangling, "loop": kubelet.PathLoop, "unreadable": kubelet.PathUnreadable, "outside": kubelet.PathMissing,
+	"dangling": kubelet.PathDangling, "loop": kubelet.PathLoop, "unreadable": kubelet.PathUnreadable, "outside": kubelet.PathMissing, "volume": kubelet.PathMissing,
 }
 
 // formats are the words for what a file is by its first bytes.
@@ -58,6 +62,7 @@ var hiddenBecause = map[string]string{
 	"zero":   "it holds zero bytes, so it is binary or UTF-16",
 	"unlike": "it does not look like a credential provider config at all",
 	"unsure": "it is broken, or written in a way in which a secret cannot be told apart from the rest for certain",
+	"bytes":  "it holds bytes that are no printable ASCII, perhaps in a comment; kubelets refuse some of them",
 	"unread": "reading it failed",
 }
 
@@ -121,11 +126,11 @@ func readSeen(text string) (*seen, error) {
 		s.binaries[name] = b
 	}
 	for _, other := range m["other"] {
-		name, err := unpackText(other)
+		name, err := unpackShown(other)
 		if err != nil {
 			return nil, err
 		}
-		s.others = append(s.others, oneLine(name))
+		s.others = append(s.others, name)
 	}
 	return s, nil
 }
@@ -135,7 +140,7 @@ func readPlace(f map[string]string) (place, error) {
 	if !ok {
 		return place{}, errors.New("it names an unknown state")
 	}
-	p := place{state: state, outside: f["state"] == "outside", empty: f["empty"] == "yes"}
+	p := place{state: state, outside: f["state"] == "outside", volume: f["state"] == "volume", empty: f["empty"] == "yes"}
 	if octal.MatchString(f["mode"]) {
 		p.mode = f["mode"]
 	}
@@ -143,11 +148,11 @@ func readPlace(f map[string]string) (place, error) {
 		p.owner = f["owner"]
 	}
 	if f["host"] != "" {
-		host, err := unpackText(f["host"])
+		host, err := unpackShown(f["host"])
 		if err != nil {
 			return place{}, err
 		}
-		p.host = oneLine(host)
+		p.host = host
 	}
 	return p, nil
 }
@@ -162,6 +167,10 @@ func readBinary(f map[string]string) (string, binary, error) {
 		return "", binary{}, err
 	}
 	b := binary{place: p, executable: f["exec"] == "yes", noexec: f["noexec"] == "yes", truncated: f["truncated"] == "yes", heard: map[kubelet.API]string{}}
+	if f["unasked"] != "" && unaskedBecause[f["unasked"]] == "" {
+		return "", binary{}, errors.New("it asks nothing for an unknown reason")
+	}
+	b.unasked = f["unasked"]
 	if f["format"] != "" {
 		if !slices.Contains(formats, f["format"]) {
 			return "", binary{}, errors.New("it names an unknown format")
@@ -198,6 +207,9 @@ func (s *seen) provider(q Query, arch string) *kubelet.Provider {
 	}
 	for name, b := range s.binaries {
 		answered, speaks := b.speaks()
+		if !isECR(name) && len(speaks) == 0 {
+			answered = false // what it takes to hear from others is not known
+		}
 		p.Binaries[name] = kubelet.Binary{
 			State: b.state, Executable: b.executable && !b.noexec, Format: b.format, Arch: b.machine,
 			Truncated: b.truncated, Speaks: speaks, Answered: answered, Owner: b.owner, Mode: b.mode,
@@ -238,6 +250,9 @@ func (s *seen) findings(q Query) []Finding {
 		if at.place.outside {
 			out = append(out, finding(pathNotVisible, "the %s %s lies under no mount of the kubelet's container, or a symlink leads out of them", at.what, at.path))
 		}
+		if at.place.volume {
+			out = append(out, finding(pathNotVisible, "the %s %s lies in a Docker volume that is mounted into the kubelet's container, not on the host", at.what, at.path))
+		}
 	}
 	if s.config.state == kubelet.PathDirectory && s.config.empty {
 		out = append(out, finding(emptyDirectory, "the provider config %s is an empty directory (on the host: %s)", q.ConfigPath, s.config.host))
@@ -246,6 +261,9 @@ func (s *seen) findings(q Query) []Finding {
 		out = append(out, finding(emptyDirectory, "the bin dir %s holds nothing at all (on the host: %s)", q.BinDir, s.bin.host))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.binaries)) {
+		if s.binaries[name].volume && !s.bin.volume {
+			out = append(out, finding(pathNotVisible, "the provider %s lies in a Docker volume that is mounted into the kubelet's container, not on the host", oneLine(path.Join(q.BinDir, name))))
+		}
 		if b := s.binaries[name]; b.state == kubelet.PathDirectory && b.empty {
 			out = append(out, finding(emptyDirectory, "the provider %s is an empty directory", oneLine(path.Join(q.BinDir, name))))
 		}

@@ -85,18 +85,49 @@ forbids_exec() {
 	' /proc/self/mountinfo 2>/dev/null
 }
 
-# ask API FILE: one word for what the provider FILE says to a request in version
-# API. It gets no credentials to find, and nothing that it says leaves the node.
+# arguments_of PROVIDER: the args of the config for it, one per line, in
+# $arguments. Fails when they cannot be read.
+arguments_of() {
+	arguments=''
+	[ "$config_state" = regular ] || return 1
+	plan=$(PROVIDER=$1 awk -v mode=args "$config_awk" <"$config_file") || return 1
+	case $plan in
+	shown) ;;
+	shown"$nl"*)
+		left=${plan#shown"$nl"}$nl
+		while [ -n "$left" ]; do
+			argument=${left%%"$nl"*} left=${left#*"$nl"}
+			arguments=$arguments${argument#arg }$nl
+		done
+		;;
+	*) return 1 ;;
+	esac
+}
+
+# ask API FILE: one word for what the provider FILE, run with $arguments, says to
+# a request in version API. It gets no credentials to find, and nothing that it
+# says leaves the node.
 ask() {
+	api=$1 left=$arguments
+	set -- "$2"
+	while [ -n "$left" ]; do
+		set -- "$@" "${left%%"$nl"*}"
+		left=${left#*"$nl"}
+	done
 	said=$({
-		printf '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/%s","image":"000000000000.dkr.ecr.us-east-1.amazonaws.com/rkepatch"}\n' "$1" |
-			env -i PATH="$PATH" HOME=/nonexistent AWS_EC2_METADATA_DISABLED=true timeout -s KILL "$ask_timeout" "$2"
+		printf '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/%s","image":"000000000000.dkr.ecr.us-east-1.amazonaws.com/rkepatch"}\n' "$api" |
+			env -i PATH="$PATH" HOME=/nonexistent AWS_EC2_METADATA_DISABLED=true timeout -s KILL "$ask_timeout" "$@"
 		echo "=exit=$?"
 	} 2>&1 | tail -c 8192 | tr -d '\000')
 	case $said in
 	*'=exit=124' | *'=exit=137') echo slow ;;
 	*'=exit=126' | *'=exit=127') echo broken ;;
-	*'"CredentialProviderResponse"'*'=exit=0') echo ok ;;
+	*'"CredentialProviderResponse"'*'=exit=0')
+		case $said in
+		*"\"credentialprovider.kubelet.k8s.io/$api\""*) echo ok ;;
+		*) echo other ;;
+		esac
+		;;
 	*'=exit=0') echo other ;;
 	*'group version'*'is not supported'*) echo refused ;;
 	*NoCredentialProviders* | *'no EC2 IMDS role found'* | *'failed to refresh cached credentials'*) echo keyless ;;
@@ -120,7 +151,13 @@ look() {
 		case $(stat -L -c %a "$real") in
 		*[1357] | *[1357]? | *[1357]??)
 			line="$line exec=yes"
-			if [ "$unfit" = no ] && timeout -s KILL 9 true 2>/dev/null; then
+			if [ "$unfit" = yes ]; then
+				:
+			elif ! timeout -s KILL 9 true 2>/dev/null; then
+				line="$line unasked=untooled"
+			elif ! arguments_of "$1" && [ "$args_matter" = yes ]; then
+				line="$line unasked=args"
+			else
 				line="$line v1=$(ask v1 "$real") v1alpha1=$(ask v1alpha1 "$real")"
 			fi
 			;;
@@ -171,7 +208,12 @@ check() {
 	put bin "$(describe)"
 	bin_state=$state bin_real=$real
 
+	args_matter=no
 	if [ "$config_state" = regular ] && [ "$(stat -L -c %s "$config_file")" -le "$config_most" ]; then
+		# Keys are written in any case, and with escapes.
+		if grep -qi -e args -e '[\]' "$config_file"; then
+			args_matter=yes
+		fi
 		names=$names$(awk -v mode=names "$config_awk" <"$config_file" 2>/dev/null)$nl
 	fi
 

@@ -18,7 +18,9 @@ proc_dir=/proc
 out_file=/dev/termination-log
 config='' bin_dir='' config_awk='' response_awk='' words_awk='' words=''
 names='' # providers to look at, one per line
-binds='' # "inside<TAB>outside" per line, longest inside first
+# "inside<TAB>outside" per line, longest inside first; a Docker volume has no
+# outside.
+binds=''
 node='' provider='' request='' environment=kubelet
 ask_timeout=10 run_timeout=60 observe=0
 
@@ -99,14 +101,15 @@ resolve_binds() {
 	left=$binds binds=
 	while [ -n "$left" ]; do
 		line=${left%%"$nl"*} left=${left#*"$nl"}
-		host_path "${line#*"$tab"}" || real=$host_dir/
+		real=''
+		[ -z "${line#*"$tab"}" ] || host_path "${line#*"$tab"}" || real=$host_dir/
 		binds=$binds${line%%"$tab"*}$tab$real$nl
 	done
 }
 
-# mounted PATH: where the kubelet's PATH is, in $there, and below which mount, in
-# $mount; PATH must have no symlink but perhaps as its last part. Fails when no
-# bind holds it.
+# mounted PATH: where the kubelet's PATH is, in $there, which is empty in a Docker
+# volume, and below which mount, in $mount; PATH must have no symlink but perhaps
+# as its last part. Fails when no bind holds it.
 mounted() {
 	left=$binds
 	while [ -n "$left" ]; do
@@ -114,7 +117,8 @@ mounted() {
 		mount=${line%%"$tab"*}
 		case $1/ in
 		"${mount%/}"/*)
-			there=${line#*"$tab"}${1#"${mount%/}"}
+			there=${line#*"$tab"}
+			[ -z "$there" ] || there=$there${1#"${mount%/}"}
 			return 0
 			;;
 		esac
@@ -147,6 +151,10 @@ see() {
 			;;
 		esac
 		if mounted "$at/$part"; then
+			if [ -z "$there" ]; then
+				state=volume
+				return
+			fi
 			if [ "$at/$part" != "$mount" ] && [ -L "$there" ]; then
 				hops=$((hops + 1)) linked=yes
 				if [ "$hops" -gt 40 ]; then

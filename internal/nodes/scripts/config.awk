@@ -6,11 +6,17 @@
 # mode=list   prints "shown", then "arg TEXT" and "env NAME=VALUE" for the
 #             provider $PROVIDER, as they are; or one word as above. That is for
 #             use on the node and is never sent.
+# mode=args   is list without the env.
 #
 # Only what is known to be harmless is shown, in a config that is written in a
 # plain way. One that is written otherwise, so that this reader and the kubelet
 # might take it differently, is shown as it is, comments aside, when all words in
 # it are what such configs are made of, and not at all otherwise.
+#
+# What takes the place of a secret or a comment must be as right or as wrong as
+# that was: nothing that a kubelet refuses may be mended here. So bytes beyond
+# printable ASCII, which YAML forbids or takes for line ends, escapes that YAML
+# and JSON do not share, and numbers at the edge hide the config.
 
 { raw[NR] = $0 }
 
@@ -20,23 +26,29 @@ END {
 		raw[1] = substr(raw[1], 4)
 	}
 	for (i = 1; i <= NR; i++) {
-		if (raw[i] ~ /^[ \t]*#/) raw[i] = (raw[i] ~ /\r$/) ? "#\r" : "#"
+		if (raw[i] !~ /^[\t -~]*\r?$/) odd = 1
+		if (match(raw[i], /^[ \t]*#/)) {
+			# Between quotes this is no comment, and its end may be theirs.
+			if (substr(raw[i], RLENGTH + 1) !~ /^[A-Za-z0-9 .,:;()\/_*=+@<>!?&%#~-]*\r?$/) rough = 1
+			raw[i] = substr(raw[i], 1, RLENGTH) (raw[i] ~ /\r$/ ? "\r" : "")
+		}
 		lower = lower tolower(raw[i]) "\n"
-		if (raw[i] !~ /^[ \t\r]*$/ && first == "" && raw[i] !~ /^#/) {
+		if (raw[i] !~ /^[ \t\r]*$/ && first == "" && raw[i] !~ /^[ \t]*#/) {
 			first = raw[i]
 			sub(/^[ \t]+/, "", first)
 		}
 	}
 	if (first != "" && lower !~ /providers|matchimages|credentialprovider/) give("unlike")
+	else if (odd) give("bytes")
 	else if (first ~ /^[{[]/) json()
 	else yaml()
-	if (mode == "list" && !given && tops["providers"] > 1) give("unsure")
+	if ((mode == "list" || mode == "args") && !given && tops["providers"] > 1) give("unsure")
 	if (mode == "names") {
 		for (i = 1; i <= entries && !given; i++) file(title[i])
 		for (i = 1; i <= NR && given && commonplace(lower); i++) names(raw[i])
 		exit
 	}
-	if (given == "unsure" && commonplace(lower)) {
+	if (given == "unsure" && !rough && !long(lower) && commonplace(lower)) {
 		given = out = ""
 		entries = 0
 		for (i = 1; i <= NR; i++) out = out raw[i] "\n"
@@ -44,6 +56,15 @@ END {
 	if (given) print given
 	else if (mode == "mask") printf "shown\n%s%s", bom, out
 	else list()
+}
+
+# long says that there is a word that is as long as a key may be.
+function long(s) {
+	while (match(s, /[A-Za-z0-9+\/=_-]+/)) {
+		if (RLENGTH >= 40) return 1
+		s = substr(s, RSTART + RLENGTH)
+	}
+	return 0
 }
 
 # give gives up. What is read after it is of no consequence.
@@ -98,36 +119,55 @@ function harmless(p) {
 }
 
 # shown gives the text of a string at path p as it may leave the node.
-function shown(s, p,   how, flag) {
+function shown(s, p,   how) {
 	how = harmless(p)
 	if (s == "" || how == "show") return s
-	if (how == "file") return s ~ /[=+]/ ? "x" : s
-	if (how == "pattern") return s ~ /[=+]/ || (length(s) > 3 && s !~ /[.]/) ? "x" : s
-	if (how == "name") return (s ~ /^[A-Za-z_][A-Za-z0-9_]*$/ && length(s) <= 64) ? s : "x"
-	if (how == "arg") {
-		if (s == "get-credentials") return s
-		if (s !~ /^-[-A-Za-z0-9_.]*(=.*)?$/ || length(s) > 120) return "x"
-		flag = s
-		sub(/=.*/, "", flag)
-		if (length(flag) > 32) return "x"
-		if (flag == s) return s
-		return flag "=" (length(s) - length(flag) <= 4 ? substr(s, length(flag) + 2) : "x")
+	if (how == "file") {
+		# Another name would be another file.
+		if (s ~ /[=+]|(AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]/ || long(s)) give("unsure")
+		return s
 	}
+	if (how == "pattern") return pattern(s)
+	if (how == "name") return (s ~ /^[A-Za-z_][A-Za-z0-9_]*$/ && length(s) <= 38) ? s : "x"
+	if (how == "arg") return s ~ /^(get-credentials|--?v=[0-9])$/ ? s : "x"
 	return "x"
+}
+
+# pattern masks what is no registry letter by letter, so that the kubelet takes
+# or refuses it as before.
+function pattern(s) {
+	if (s !~ /[=+]/ && (length(s) <= 3 || s ~ /[.]/)) return s
+	if (s ~ /\\/) give("unsure")
+	gsub(/[A-Za-z]/, "x", s)
+	gsub(/[0-9]/, "1", s)
+	return s
+}
+
+# escapes checks that in double quotes there are only the escapes that YAML and
+# JSON share.
+function escapes(s) {
+	gsub(/\\["\\bfnrt]|\\u[0-9A-CE-Fa-ce-f][0-9A-Fa-f][0-9A-Fa-f][0-9A-Fa-f]/, "", s)
+	if (s ~ /\\/) give("unsure")
 }
 
 # named gives a key as it may be shown: a word, as the names of fields and
 # variables are.
 function named(s) { return s ~ /^[A-Za-z_]+$/ && length(s) <= 32 ? s : "x" }
 
-# keep notes what mode=list needs.
+# legible says that the string at path p is not asked for, or can be read as it
+# stands between double quotes.
+function legible(s, p) {
+	return s !~ /\\/ || !(mode == "list" || (mode == "args" && (p == "providers/name" || p == "providers/args")))
+}
+
+# keep notes what mode=list and mode=args need.
 function keep(s, p) {
 	if (p == "providers/name") title[entries] = s
 	if (p == "providers/args") args[entries] = args[entries] "arg " s "\n"
 	if (p == "providers/env/name") { envs[entries]++; name[entries, envs[entries]] = s; value[entries, envs[entries]] = "" }
 	if (p == "providers/env/value") {
 		# A value before its name could be anyone's.
-		if (envs[entries] == fresh[entries]) give("unsure")
+		if (mode != "args" && envs[entries] == fresh[entries]) give("unsure")
 		fresh[entries] = envs[entries]
 		value[entries, envs[entries]] = s
 	}
@@ -138,6 +178,7 @@ function list(   i, j) {
 	for (i = 1; i <= entries; i++) {
 		if (title[i] != ENVIRON["PROVIDER"]) continue
 		printf "%s", args[i]
+		if (mode == "args") continue
 		for (j = 1; j <= envs[i]; j++) {
 			if (name[i, j] ~ /^[A-Za-z_][A-Za-z0-9_]*$/) print "env " name[i, j] "=" value[i, j]
 		}
@@ -151,9 +192,9 @@ function yaml(   i, s, t, end, pos, dash, k, v, lead) {
 		s = raw[i]
 		end = "\n"
 		if (s ~ /\r$/) { end = "\r\n"; s = substr(s, 1, length(s) - 1) }
-		if (s ~ /^ *$/ || s == "#") { emit(s end); continue }
+		if (s ~ /^ *#?$/) { emit(s end); continue }
 		if (s ~ /^(---|\.\.\.) *$/) {
-			if (mode == "list" && seen) return
+			if ((mode == "list" || mode == "args") && seen) return
 			depth = 0
 			emit(s end)
 			continue
@@ -177,6 +218,7 @@ function yaml(   i, s, t, end, pos, dash, k, v, lead) {
 		if (match(s, /^("[A-Za-z0-9_.-]+"|'[A-Za-z0-9_.-]+'|[A-Za-z_][A-Za-z0-9_.-]*) *:( +|$)/)) {
 			k = substr(s, 1, RLENGTH)
 			v = substr(s, RLENGTH + 1)
+			if (length(k) > 500) give("unsure") # YAML has a limit
 			t = k
 			sub(/ *: *$/, "", k)
 			gsub(/["']/, "", k)
@@ -207,7 +249,8 @@ function scalar(v, p,   s, items, sep) {
 	if (match(v, /^"([^"\\]|\\.)*"/)) {
 		s = substr(v, 2, RLENGTH - 2)
 		rest(substr(v, RLENGTH + 1))
-		if (mode == "list" && s ~ /\\/) give("unsure")
+		escapes(s)
+		if (!legible(s, p)) give("unsure")
 		keep(s, p)
 		return "\"" shown(s, p) "\""
 	}
@@ -244,18 +287,19 @@ function scalar(v, p,   s, items, sep) {
 		}
 		return ""
 	}
-	if (v !~ /^[A-Za-z0-9_.\/~+$-]/ || v ~ /^- / || v ~ /: / || v ~ /:$/) give("unsure")
+	if (v !~ /^[A-Za-z0-9_.\/~+$-]/ || v ~ /^-( |$)/ || v ~ /: / || v ~ /:$/) give("unsure")
 	sub(/ +#.*/, "", v)
 	sub(/ +$/, "", v)
 	keep(v, p)
-	if (harmless(p) == "show" || p == "providers/name" || p == "providers/matchimages") return shown(v, p)
-	return typed(v, p)
+	return harmless(p) == "show" || p == "providers/name" ? shown(v, p) : typed(v, p)
 }
 
 # typed masks what stands without quotes: a number stays one.
 function typed(v, p) {
 	if (tolower(v) ~ /^(true|false|yes|no|on|off|y|n|null|~)$/) return v
-	if (v ~ /^-?[0-9]+$/ || v ~ /^-?[0-9]+\.[0-9]+$/) return "1"
+	if (v ~ /^-?(0|[1-9][0-9]*)(\.[0-9]+)?$/ && length(v) <= 15) return "1"
+	# Registries may be addresses; as a whole they look like no number.
+	if (harmless(p) == "pattern" && v ~ /^[0-9]+\.[0-9]+\.[0-9]+[0-9.:]*$/) return v
 	if (v ~ /^[-+.]?[0-9][-+.0-9a-fA-FxXoO_:,]*$/ || v ~ /^[-+]?\./ || v ~ /^[0-9][0-9._]*[eE][-+0-9]/) give("unsure")
 	return shown(v, p)
 }
@@ -266,7 +310,7 @@ function json(   i, s, t) {
 	want = "value"
 	for (i = 1; i <= NR && !given; i++) {
 		s = raw[i]
-		if (s == "#" || s == "#\r") give("unsure")
+		if (s ~ /^[ \t]*#\r?$/) give("unsure")
 		while (s != "" && !given) {
 			if (match(s, /^[ \t\r]+/)) t = substr(s, 1, RLENGTH)
 			else if (match(s, /^"([^"\\]|\\.)*"/)) t = string(substr(s, 2, RLENGTH - 2), substr(s, RLENGTH + 1))
@@ -285,13 +329,14 @@ function string(s, after,   p, length_, start) {
 	length_ = RLENGTH; start = RSTART
 	if (want == "key") {
 		# A key that is written otherwise may be any.
-		if (after !~ /^[ \t]*:/ || s !~ /^[A-Za-z0-9_.-]+$/) give("unsure")
+		if (after !~ /^[ \t]*:/ || s !~ /^[A-Za-z0-9_.-]+$/ || length(s) > 500) give("unsure")
 		key[depth] = tolower(s)
 		if (depth == 1) tops[key[1]]++
 		s = named(s)
 	} else {
-		if (want != "value" || (mode == "list" && s ~ /\\/)) give("unsure")
 		p = at()
+		if (want != "value" || s ~ /\t/ || !legible(s, p)) give("unsure")
+		escapes(s)
 		keep(s, p)
 		s = shown(s, p)
 	}
@@ -304,7 +349,7 @@ function literal(s) {
 	if (want != "value") give("unsure")
 	want = "next"
 	if (s ~ /^(true|false|null)$/) return s
-	if (s !~ /^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$/) give("unsure")
+	if (s !~ /^-?(0|[1-9][0-9]*)(\.[0-9]+)?$/ || length(s) > 15) give("unsure")
 	return "1"
 }
 

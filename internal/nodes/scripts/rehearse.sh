@@ -1,5 +1,6 @@
 
-# rehearse: runs the provider as the kubelet would. What it prints on standard
+# rehearse: runs the provider as the kubelet would, in its file system where the
+# provider is there already, else in the pod's. What it prints on standard
 # output holds credentials; only what response.awk and words.awk let through
 # leaves the node.
 
@@ -44,6 +45,22 @@ hundredths() {
 	echo $((${up%.*} * 100 + 1${up#*.} - 100))
 }
 
+# enterable ROOT: the provider is in the file system of the kubelet, ROOT, and can
+# be run there.
+# shellcheck disable=SC2016 # expanded by that shell
+enterable() {
+	have chroot && chroot "$1" /bin/sh -c '[ -x "$1" ]' sh "$bin_dir/$provider" 2>/dev/null
+}
+
+# names_files: the provider is told of files, which may be seen by the kubelet
+# only.
+names_files() {
+	{
+		printf '%s%s' "$extra" "$arguments"
+		tr '\000' '\n' <"$environ" | grep -E '^(AWS|SSL)_'
+	} | grep -v '^PATH=' | grep -qE '(^|=)(file:/*)?/'
+}
+
 rehearse() {
 	if ! have timeout; then
 		put obstacle untooled
@@ -72,8 +89,8 @@ rehearse() {
 	done
 	see "$bin_dir/$provider"
 	binary=$real environ=/dev/null
+	kubelets
 	if [ "$environment" = kubelet ]; then
-		kubelets
 		environ=$proc_dir/${pids%% *}/environ
 		if [ -z "$pids" ]; then
 			put obstacle kubelet
@@ -89,6 +106,16 @@ rehearse() {
 			;;
 		esac
 	fi
+	root=$proc_dir/${pids%% *}/root
+	if [ -n "$pids" ] && enterable "$root"; then
+		set -- "$(command -v chroot)" "$root" "$bin_dir/$provider"
+	elif names_files; then
+		put obstacle files
+		send
+		return
+	else
+		set -- "$binary"
+	fi
 	start=$(hundredths)
 	result=$(
 		{
@@ -98,7 +125,7 @@ rehearse() {
 					printf '%s' "$extra"
 				} |
 					env -i "$(command -v sh)" -c "$attempt" sh "$request" "$arguments" \
-						"$(command -v timeout)" -s KILL "$run_timeout" "$binary" 2>&3 3>&- 4>&- |
+						"$(command -v timeout)" -s KILL "$run_timeout" "$@" 2>&3 3>&- 4>&- |
 					head -c 262144 | REQUEST=$request awk "$response_awk" >&4
 			} 3>&1 | tail -c 16384 | WORDS=$words awk "$words_awk"
 		} 4>&1
