@@ -209,7 +209,8 @@ func (a *app) replaceFile(target string, old, text []byte) error {
 		err := f.Chown(int(stat.Uid), int(stat.Gid))
 		switch {
 		case errors.Is(err, fs.ErrPermission):
-			a.warn(fmt.Sprintf("%s belonged to user %d, group %d; it will be yours", target, stat.Uid, stat.Gid))
+			_ = f.Chown(-1, int(stat.Gid)) // a group that one is in may be kept
+			a.warn(fmt.Sprintf("%s belonged to user %d, group %d; the patched file is yours", target, stat.Uid, stat.Gid))
 		case err != nil:
 			return fmt.Errorf("keeping the owner of %s: %w", target, err)
 		}
