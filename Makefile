@@ -30,7 +30,6 @@ test: ## all tests under the race detector
 	go test -race -timeout 10m $(PKGS)
 
 e2e: build ## real etcd, containerd, kube-apiserver, kubelets and provider; root; RKEPATCH_SKIP_E2E=1 skips
-	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
 	./fixtures/e2e/run.sh
 
 MUTATIONS ?= 100000

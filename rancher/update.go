@@ -6,8 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 )
 
 // MaxBodyBytes is the largest request body Rancher reads; of a longer one it sees a part and says
@@ -181,3 +184,25 @@ func encode(v any) ([]byte, error) {
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
+
+// NotEnoughNodes reads out of a failed update that Rancher refused it because as many nodes are not Ready
+// as the upgrade strategy in that update allows to be unavailable: the setting under upgradeStrategy that
+// would have to be higher, and how many nodes are not Ready. ok is false for any other failure. The
+// refusal is a plain 500 (rancher v2.9.1 pkg/api/norman/store/cluster/cluster_store.go:1471-1559).
+func NotEnoughNodes(err error) (setting string, notReady int, ok bool) {
+	if err == nil {
+		return "", 0, false
+	}
+	m := notEnough.FindStringSubmatch(err.Error())
+	if m == nil {
+		return "", 0, false
+	}
+	setting = "maxUnavailableWorker"
+	if m[1] == "control plane" {
+		setting = "maxUnavailableControlplane"
+	}
+	n, convErr := strconv.Atoi(m[2])
+	return setting, n, convErr == nil && n > 0 && n < math.MaxInt32
+}
+
+var notEnough = regexp.MustCompile(`not enough (control plane|worker) nodes ready to upgrade, maxUnavailable: \d+, notReady: (\d+)`)

@@ -101,9 +101,12 @@ func (a *app) apply(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	look, err := a.nodeCheck(c, s.planner.Rancher)
+	look, err := a.nodeLook(c, s.planner.Rancher)
 	if err != nil {
 		return err
+	}
+	if c.Bool(flagSkipNodeCheck) {
+		a.warn("--" + flagSkipNodeCheck + ": nobody has looked whether the nodes hold a working provider; a kubelet without one does not start")
 	}
 	dir, err := a.stateDir(c)
 	if err != nil {

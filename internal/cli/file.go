@@ -164,13 +164,11 @@ func (a *app) sayResult(name string, f *clusterfile.File, r clusterfile.Result) 
 	case !r.Changed():
 		fmt.Fprintln(w, "  nothing to do: already as wanted")
 	}
+	text := a.text(w)
 	for _, finding := range r.Findings {
-		fmt.Fprintf(w, "  %-5s %s: %s\n", finding.Severity, finding.Code, report.Clean(finding.Message))
-		if finding.Todo != "" {
-			fmt.Fprintf(w, "        %s\n", report.Clean(finding.Todo))
-		}
+		text.Finding(finding)
 	}
-	a.text(w).Diff(r.Diff)
+	text.Diff(r.Diff)
 }
 
 // inPlaceTarget gives the file that --in-place replaces: what a symbolic link

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -92,10 +93,8 @@ func (a *app) visit(c *cli.Context, prepare func(*fleet.NodeLook) error, look fl
 	if err != nil {
 		return err
 	}
-	if prepare != nil {
-		if err := prepare(l); err != nil {
-			return err
-		}
+	if err := prepare(l); err != nil {
+		return err
 	}
 	l.Say = func(cl *rancher.Cluster, text string) { a.logs.step(cl.ID, cl.Name, text) }
 	code, seen := ExitOK, 0
@@ -123,7 +122,7 @@ func (a *app) visit(c *cli.Context, prepare func(*fleet.NodeLook) error, look fl
 	if s.json {
 		doc.ExitCode = code
 		if failure != nil {
-			doc.ExitCode = exitCode(c.Context, discard{}, failure)
+			doc.ExitCode = exitCode(c.Context, io.Discard, failure)
 		}
 		if err := doc.Write(a.streams.Out); err != nil {
 			return err
@@ -151,10 +150,6 @@ func (a *app) checkNodeFlags(c *cli.Context) error {
 	return nil
 }
 
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
-
 func (a *app) nodesCheckCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "check",
@@ -179,12 +174,4 @@ func (a *app) nodesCheck(c *cli.Context) error {
 	}, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
 		return checker.Check(ctx, ask.Query)
 	}, ExitBlocked)
-}
-
-// nodeCheck reads nodeFlags of a command that changes clusters.
-func (a *app) nodeCheck(c *cli.Context, client *rancher.Client) (*fleet.NodeLook, error) {
-	if c.Bool(flagSkipNodeCheck) {
-		a.warn("--" + flagSkipNodeCheck + ": nobody has looked whether the nodes hold a working provider; a kubelet without one does not start")
-	}
-	return a.nodeLook(c, client)
 }

@@ -41,7 +41,8 @@ func (a *app) nodesInstallCommand() *cli.Command {
 }
 
 func (a *app) nodesInstall(c *cli.Context) error {
-	if _, err := mustSelect(c); err != nil {
+	sel, err := mustSelect(c)
+	if err != nil {
 		return err
 	}
 	o, err := a.scriptOptions(c)
@@ -57,8 +58,8 @@ func (a *app) nodesInstall(c *cli.Context) error {
 		if !a.streams.Terminal {
 			return usagef("look first with rkepatch nodes check, then say --yes", "there is no terminal to ask on")
 		}
-		fmt.Fprintf(a.streams.Err, "Install ecr-credential-provider %s to %s and %s on every node that lacks them? Only \"yes\" is taken for an answer: ",
-			c.String(flagRelease), o.BinDir, o.ConfigFile)
+		fmt.Fprintf(a.streams.Err, "Install ecr-credential-provider %s to %s and %s on every node of %s that lacks them? Only \"yes\" is taken for an answer: ",
+			c.String(flagRelease), o.BinDir, o.ConfigFile, inWords(sel))
 		answer, err := a.readLine(c.Context)
 		if err != nil {
 			return err
@@ -87,6 +88,8 @@ func (a *app) nodesInstall(c *cli.Context) error {
 			FromImage: c.String(flagFromImage), FromImagePath: c.String(flagFromImagePath), Replace: c.Bool(flagReplace), Proxy: proxy,
 		})
 	}, ExitFailed)
-	fmt.Fprintln(a.streams.Err, "rkepatch: nodes that join later need the script in their image or node template: rkepatch nodes script --help")
+	if err == nil {
+		fmt.Fprintln(a.streams.Err, "rkepatch: nodes that join later need the script in their image or node template: rkepatch nodes script --help")
+	}
 	return err
 }

@@ -2,8 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -69,18 +67,18 @@ func (a *app) nodesScript(c *cli.Context) error {
 	if name == "" {
 		return nodescript.Write(a.streams.Out, o)
 	}
-	f, err := renameio.NewPendingFile(name, renameio.WithPermissions(0o755))
+	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(0o755))
 	if err != nil {
 		return usagef("give a path in a directory that exists", "writing the script: %s", err)
 	}
 	defer f.Cleanup() //nolint:errcheck // nothing to say about a file that nobody saw
-	if err := nodescript.Write(io.Writer(f), o); err != nil {
+	if err := nodescript.Write(f, o); err != nil {
 		return err
 	}
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return fmt.Errorf("writing the script: %w", err)
 	}
-	return os.Chmod(name, 0o755) //nolint:gosec // a script is to be run
+	return nil
 }
 
 // scriptOptions reads scriptFlags and the paths, and builds the config.

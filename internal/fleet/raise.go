@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -21,26 +19,6 @@ import (
 // in the same update, and puts it back once the nodes are.
 
 const strategyPath = "upgradeStrategy"
-
-// roles are the settings of the upgrade strategy, by the word in Rancher's
-// refusal.
-var roles = map[string]string{"control plane": "maxUnavailableControlplane", "worker": "maxUnavailableWorker"}
-
-var notEnough = regexp.MustCompile(`not enough (control plane|worker) nodes ready to upgrade, maxUnavailable: \d+, notReady: (\d+)`)
-
-// lacking reads Rancher's refusal: which setting, and how many nodes are not
-// Ready. ok is false for any other failure.
-func lacking(err error) (setting string, notReady int, ok bool) {
-	if err == nil {
-		return "", 0, false
-	}
-	m := notEnough.FindStringSubmatch(err.Error())
-	if m == nil {
-		return "", 0, false
-	}
-	n, convErr := strconv.Atoi(m[2])
-	return roles[m[1]], n, convErr == nil && n > 0 && n < math.MaxInt32
-}
 
 // withUnavailable gives doc with other values of the upgrade strategy; "" takes one
 // out. doc stays as it is.
@@ -75,8 +53,8 @@ func withUnavailable(doc rkeconfig.Document, settings map[string]string) (rkecon
 func (a *Applier) putBack(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) (stored *rancher.Cluster, raised map[string]string, err error) {
 	stored, err = a.put(ctx, cl, p)
 	wanted := p.wanted
-	for range roles {
-		setting, notReady, refused := lacking(err)
+	for range 2 { // of each role once
+		setting, notReady, refused := rancher.NotEnoughNodes(err)
 		if !refused {
 			return stored, raised, err
 		}

@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -51,25 +50,5 @@ func TestRollbackWithADeadWorker(t *testing.T) {
 		if c := rkeconfig.Compare(document(t, before), document(t, r.sim.Stored("c-aaaaa"))); len(c) > 0 {
 			t.Errorf("not as before: %v", c)
 		}
-	}
-}
-
-func TestLacking(t *testing.T) {
-	for text, want := range map[string]struct {
-		setting string
-		n       int
-	}{
-		"server error (500): not enough worker nodes ready to upgrade, maxUnavailable: 1, notReady: 2, ready: 4": {"maxUnavailableWorker", 2},
-		"not enough control plane nodes ready to upgrade, maxUnavailable: 1, notReady: 1, ready: 2":              {"maxUnavailableControlplane", 1},
-		"not enough worker nodes ready to upgrade, maxUnavailable: 1, notReady: 99999999999999999999, ready: 4":  {},
-		"not enough something": {}, "": {},
-	} {
-		setting, n, ok := lacking(errors.New(text))
-		if ok != (want.n > 0) || ok && (setting != want.setting || n != want.n) {
-			t.Errorf("%q: %s %d %v, want %+v", text, setting, n, ok, want)
-		}
-	}
-	if _, _, ok := lacking(nil); ok {
-		t.Error("no error is a refusal")
 	}
 }

@@ -4,6 +4,8 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+
+	"rkepatch/internal/kubelet"
 )
 
 // The scripts are POSIX sh and awk, with nothing that busybox lacks. What they
@@ -38,9 +40,6 @@ const (
 	modeRehearse = "rehearse"
 )
 
-// expectedName is the provider that is looked for even so no config names it.
-const expectedName = "ecr-credential-provider"
-
 // askTimeout is how many seconds a provider may take to refuse or accept an API
 // version; without credentials it takes a fraction of one.
 const askTimeout = 10
@@ -52,7 +51,7 @@ func script(mode string, args ...string) []string {
 
 // checkArgs are the arguments of modeCheck. q must be normal.
 func checkArgs(q Query) []string {
-	return append(pathArgs(q), "--name", expectedName, "--config-awk", configAwk, "--ask-timeout", fmt.Sprint(askTimeout))
+	return append(pathArgs(q), "--name", kubelet.ProviderName, "--config-awk", configAwk, "--ask-timeout", fmt.Sprint(askTimeout))
 }
 
 // pathArgs tell the script where the provider is and how the kubelet sees it.

@@ -18,7 +18,7 @@ import (
 const (
 	binDir     = kubelet.DefaultBinDir
 	configPath = kubelet.DefaultProviderConfig
-	name       = expectedName
+	name       = kubelet.ProviderName
 	plugin     = binDir + "/" + name
 )
 

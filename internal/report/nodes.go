@@ -43,7 +43,7 @@ func (t Text) Nodes(c *fleet.ClusterNodes) {
 	}
 	_ = table.Flush()
 	for _, f := range c.Findings {
-		t.finding(f)
+		t.Finding(f)
 	}
 	fmt.Fprintln(t.W)
 }
@@ -61,7 +61,7 @@ func (t Text) Checked(c fleet.Checked) {
 	fmt.Fprintf(t.W, "%s  %s\n", t.paint(Clean(c.Plan.Name), color.Bold), verdict)
 	for _, f := range c.Found {
 		if f.Severity != fleet.Info {
-			t.finding(f)
+			t.Finding(f)
 		}
 	}
 }

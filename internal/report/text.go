@@ -39,7 +39,7 @@ func (t Text) Plan(p *fleet.ClusterPlan) {
 		fmt.Fprintln(t.W, t.paint("  blocked: this cluster is left alone", color.FgRed))
 	}
 	for _, f := range p.Findings {
-		t.finding(f)
+		t.Finding(f)
 	}
 	t.Diff(p.Diff)
 	fmt.Fprintln(t.W)
@@ -55,7 +55,8 @@ func facts(p *fleet.ClusterPlan) string {
 	return strings.Join(append(parts, plural(p.Nodes, "node")), ", ")
 }
 
-func (t Text) finding(f fleet.Finding) {
+// Finding writes one finding and what to do about it.
+func (t Text) Finding(f fleet.Finding) {
 	severity := map[rkeconfig.Severity]color.Attribute{fleet.Block: color.FgRed, fleet.Warn: color.FgYellow, fleet.Info: color.FgCyan}
 	fmt.Fprintf(t.W, "  %s %s: %s\n", t.paint(fmt.Sprintf("%-5s", f.Severity), severity[f.Severity]), f.Code, Clean(f.Message))
 	if f.Todo != "" {
