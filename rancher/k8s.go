@@ -2,6 +2,7 @@ package rancher
 
 import (
 	"io"
+	"mime"
 	"net/http"
 	"net/url"
 	"path"
@@ -13,7 +14,8 @@ import (
 // slash, and a transport that sends the credentials of c there and nowhere else: a request to another host
 // or outside that address fails unsent, so that a redirect cannot carry them away. Requests are traced like
 // those of c but share none of its limits, because a watch takes as long as it takes; an answer that is no
-// watch ends with an error after 64 MiB.
+// watch ends with an error after 64 MiB. An error that is no JSON, such as the page of a proxy, comes
+// without its body: client-go would repeat it.
 //
 // The proxy answers as the cluster's API server does; before that, 401 for a token that Rancher does not
 // know, 404 for a cluster that it does not show, 503 for one that is not connected (rancher v2.9.1
@@ -53,6 +55,11 @@ func (p *proxied) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	seen.Status = resp.StatusCode
 	p.client.trace(seen)
+	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); resp.StatusCode >= 400 && kind != "application/json" {
+		resp.Body.Close()
+		resp.Body, resp.ContentLength = http.NoBody, 0
+		return resp, nil
+	}
 	if r.URL.Query().Get("watch") == "" {
 		resp.Body = &bounded{resp.Body, proxiedLimit}
 	}

@@ -85,3 +85,35 @@ func TestKubernetesAnswersEnd(t *testing.T) {
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// What stands between Rancher and a cluster may answer with a page of its own,
+// and that page with anything. It reaches no error; a Kubernetes status does.
+func TestKubernetesShowsNoForeignBody(t *testing.T) {
+	for _, tt := range []struct {
+		status int
+		kind   string
+		body   string
+		kept   bool
+	}{
+		{502, "text/html", "<html>hunter2</html>", false}, {500, "text/plain; charset=utf-8", "panic: hunter2", false}, {403, "", "hunter2", false},
+		{403, "application/json", `{"kind":"Status","message":"no"}`, true}, {404, "application/json; charset=utf-8", `{"kind":"Status"}`, true}, {200, "text/plain", "metric 1", true},
+	} {
+		c := newClientWith(t, rancher.Options{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: tt.status, Header: http.Header{"Content-Type": {tt.kind}}, Body: io.NopCloser(strings.NewReader(tt.body)), Request: r}, nil
+		})})
+		base, transport := c.Kubernetes("c-done1")
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/api/v1/nodes", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || (string(got) == tt.body) != tt.kept || !tt.kept && len(got) > 0 {
+			t.Errorf("%d %s: %q, %v; kept: %v", tt.status, tt.kind, got, err, tt.kept)
+		}
+	}
+}

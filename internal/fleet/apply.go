@@ -259,9 +259,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 		out = a.noteUndone(out)
 	}
 	a.say(cl.ID, cl.Name, "stored, Rancher reconciles")
-	out = a.follow(ctx, f, out, cl, stored, sent)
-	out.Message += a.lower(ctx, out.ID, out.Name, raised)
-	return out
+	return a.lower(ctx, a.follow(ctx, f, out, cl, stored, sent), raised)
 }
 
 // ready reads a cluster whose turn has come. The outcome is nil when it is to be

@@ -315,11 +315,11 @@ func (l *NodeLook) Verify(ctx context.Context, cl *rancher.Cluster, doc rkeconfi
 	}
 	version, _ := kubelet.ParseVersion(doc.KubernetesVersion())
 	checker, err := l.Checker(cl)
+	if err != nil {
+		return []Finding{about(unreadableFinding, err)}, false
+	}
 	for attempt := 0; attempt < 2 && ctx.Err() == nil; attempt++ {
-		var reports []nodes.NodeReport
-		if err == nil {
-			reports, err = VerifyNodes(ctx, checker, Ask{q, version, since})
-		}
+		reports, err := VerifyNodes(ctx, checker, Ask{q, version, since})
 		found = l.findings(cl, reports, err)
 		looked = !blocked(found)
 		for i := range found {
@@ -330,7 +330,6 @@ func (l *NodeLook) Verify(ctx context.Context, cl *rancher.Cluster, doc rkeconfi
 		if !blocked(found) {
 			break
 		}
-		err = nil
 	}
 	return found, looked
 }
@@ -338,7 +337,7 @@ func (l *NodeLook) Verify(ctx context.Context, cl *rancher.Cluster, doc rkeconfi
 var (
 	unreadableFinding = Finding{
 		Code: "nodes-unreadable", Severity: Block, Message: "the nodes of the cluster cannot be looked at",
-		Todo: "use a token of a cluster owner, who may list nodes and create pods in kube-system",
+		Todo: "see in Rancher that the cluster is active and connected; the token must be a cluster owner's, who may list nodes and create pods in kube-system",
 	}
 	missingFinding = Finding{
 		Code: "nodes-missing", Severity: Block, Message: "the cluster lists fewer nodes than Rancher has: those were not looked at",

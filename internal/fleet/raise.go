@@ -69,7 +69,7 @@ func (a *Applier) putBack(ctx context.Context, cl *rancher.Cluster, p *ClusterPl
 		if wanted, err = withUnavailable(wanted, map[string]string{setting: strconv.Itoa(notReady + 1)}); err != nil {
 			return nil, nil, err
 		}
-		a.say(cl.ID, cl.Name, fmt.Sprintf("Rancher refuses for nodes that are not Ready; trying with %s.%s %d", strategyPath, setting, notReady+1))
+		a.say(cl.ID, cl.Name, fmt.Sprintf("Rancher refuses for nodes that are not Ready; trying with %s.%s %d instead of %s", strategyPath, setting, notReady+1, orElse(raised[setting], "none")))
 		with := *p
 		with.wanted = wanted
 		if err = onlyOwnAnd(a.Planner.Patch, cl, &with, raised); err != nil {
@@ -80,21 +80,22 @@ func (a *Applier) putBack(ctx context.Context, cl *rancher.Cluster, p *ClusterPl
 	return stored, raised, err
 }
 
-// lower puts the upgrade strategy back as it was. It gives words for what is left
-// to do by hand, "" when all is as before.
-func (a *Applier) lower(ctx context.Context, id, name string, raised map[string]string) string {
+// lower puts the upgrade strategy back as it was. Where it cannot, the rollback has
+// not come to a good end: out says what is left to do by hand.
+func (a *Applier) lower(ctx context.Context, out Outcome, raised map[string]string) Outcome {
 	if len(raised) == 0 {
-		return ""
+		return out
 	}
-	a.say(id, name, "putting the upgrade strategy back")
-	if err := a.lowered(context.WithoutCancel(ctx), id, raised); err != nil {
-		var parts []string
-		for setting, was := range raised {
-			parts = append(parts, fmt.Sprintf("%s.%s to %s", strategyPath, setting, orElse(was, "nothing")))
-		}
-		return "; its upgrade strategy is still raised, set " + enumerate(parts) + " in Rancher: " + err.Error()
+	a.say(out.ID, out.Name, "putting the upgrade strategy back")
+	err := a.lowered(context.WithoutCancel(ctx), out.ID, raised)
+	if err == nil {
+		return out
 	}
-	return ""
+	var parts []string
+	for setting, was := range raised {
+		parts = append(parts, fmt.Sprintf("%s.%s to %s", strategyPath, setting, orElse(was, "nothing")))
+	}
+	return out.failed(out.Stored, fmt.Errorf("%s; its upgrade strategy is still raised, set %s in Rancher: %w", out.Message, enumerate(parts), err), a.seeClusters())
 }
 
 func (a *Applier) lowered(ctx context.Context, id string, raised map[string]string) error {

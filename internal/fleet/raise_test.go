@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -50,5 +51,38 @@ func TestRollbackWithADeadWorker(t *testing.T) {
 		if c := rkeconfig.Compare(document(t, before), document(t, r.sim.Stored("c-aaaaa"))); len(c) > 0 {
 			t.Errorf("not as before: %v", c)
 		}
+	}
+}
+
+// The strategy could not be put back: that is no good end, and what is left to do
+// is said with the value that it had. Should the program die in between, the
+// journal has that value, too.
+func TestRollbackLeavesTheStrategyRaised(t *testing.T) {
+	d := newDrill(t, simrancher.Cluster{})
+	d.attempt()
+	d.sim.LoseNode(drilled, drilled+"-worker-1")
+	d.sim.Inject(simrancher.Fault{Method: http.MethodPut, Path: "/v3/clusters/", Skip: 2, Status: 403})
+	run, err := NewRun(d.stateDir(), d.clock.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	a := d.applier(run, d.planner)
+	a.Revert, a.RaiseUnavailable = &Reverter{Planner: d.planner, Run: d.run}, true
+	var said strings.Builder
+	a.Say = func(_, _, text string) { said.WriteString(text + "\n") }
+	plans, err := a.Revert.Plan(t.Context(), []string{drilled})
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes, err := a.Apply(t.Context(), plans)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := outcomes[0]; o.Status != StatusFailed || !o.Stored || !strings.Contains(o.Message, "maxUnavailableWorker to 10% in Rancher") || o.Next == "" {
+		t.Errorf("%s", o)
+	}
+	if !strings.Contains(said.String(), "maxUnavailableWorker 2 instead of 10%") {
+		t.Errorf("said %q", said.String())
 	}
 }

@@ -122,9 +122,7 @@ func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Clust
 		out.Unsure = unsure(err)
 		return out.failed(out.Unsure, err, "")
 	}
-	out = a.follow(ctx, f, a.noteUndone(out), cl, stored, time.Time{})
-	out.Message += a.lower(ctx, out.ID, out.Name, raised)
-	return out
+	return a.lower(ctx, a.follow(ctx, f, a.noteUndone(out), cl, stored, time.Time{}), raised)
 }
 
 // noteUndone says in the journal of the run that made the change that it was
