@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"rkepatch/fixtures/simrancher"
+	"rkepatch/internal/kubelet"
+	"rkepatch/internal/nodes"
 	"rkepatch/rancher"
 	"rkepatch/rkeconfig"
 )
@@ -200,5 +202,24 @@ func TestLastSent(t *testing.T) {
 	}
 	if other, err := LastSent(d.stateDir(), "https://another.example.com", func(string) {}); err != nil || len(other) != 0 {
 		t.Errorf("%v, %v", other, err)
+	}
+}
+
+// The nodes are judged by the provider API of the plan.
+func TestVisitAsksByThePlan(t *testing.T) {
+	r := newRig(t, simrancher.Cluster{ID: "c-aaaaa"})
+	r.planner.API = kubelet.APIv1alpha1
+	look := &NodeLook{Rancher: r.planner.Rancher, Clock: r.clock.clock()}
+	var asked []Ask
+	for _, err := range look.Visit(t.Context(), r.planner, Selection{All: true}, func(_ context.Context, _ *nodes.Checker, a Ask) ([]nodes.NodeReport, error) {
+		asked = append(asked, a)
+		return nil, nil
+	}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(asked) != 1 || asked[0].Query.ProviderAPI != kubelet.APIv1alpha1 || asked[0].Query.BinDir != kubelet.DefaultBinDir {
+		t.Errorf("%+v", asked)
 	}
 }
