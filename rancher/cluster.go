@@ -35,6 +35,8 @@ type Cluster struct {
 	// Rancher refuse every update.
 	TemplateRevisionID *string
 	TemplateID         string // "" without a template
+	// Answers are those to the questions of the template's revision, by variable; nil without any.
+	Answers map[string]string
 
 	CanUpdate bool // links.update is there: the user may update the cluster
 
@@ -45,6 +47,9 @@ type Cluster struct {
 	AppliedKubelet, FailedKubelet json.RawMessage
 	HasAppliedConfig              bool // appliedSpec has an RKE config: the cluster was provisioned once
 	HasFailedSpec                 bool
+
+	Description string
+	Base        map[string]json.RawMessage // the fields beside the config that a template's revision has, too; nil without a template
 
 	// Problem says what in Rancher's answer about this cluster was not understood, "" when all was. The
 	// fields around it may be empty then. Only lists give such clusters; Cluster fails instead.
@@ -118,11 +123,16 @@ type clusterJSON struct {
 	DockerRootDir        string            `json:"dockerRootDir"`
 	TemplateID           string            `json:"clusterTemplateId"`
 	TemplateRevisionID   *string           `json:"clusterTemplateRevisionId"`
-	Config               json.RawMessage   `json:"rancherKubernetesEngineConfig"`
-	AppliedSpec          *specJSON         `json:"appliedSpec"`
-	FailedSpec           *specJSON         `json:"failedSpec"`
-	ClusterSecrets       map[string]string `json:"clusterSecrets"`
-	Links                struct {
+	Description          string            `json:"description"`
+	Answers              struct {
+		Values map[string]any `json:"values"`
+	} `json:"answers"`
+	specBase
+	Config         json.RawMessage   `json:"rancherKubernetesEngineConfig"`
+	AppliedSpec    *specJSON         `json:"appliedSpec"`
+	FailedSpec     *specJSON         `json:"failedSpec"`
+	ClusterSecrets map[string]string `json:"clusterSecrets"`
+	Links          struct {
 		Update string `json:"update"`
 	} `json:"links"`
 
@@ -155,7 +165,7 @@ func notNull(raw json.RawMessage) json.RawMessage {
 
 func (j *clusterJSON) cluster() *Cluster {
 	delete(j.ClusterSecrets, "type") // norman's, of the object itself
-	return &Cluster{
+	cl := &Cluster{
 		ID: j.ID, UUID: j.UUID, Name: j.Name,
 		Driver: j.Driver, Provider: j.Provider,
 		State: j.State, Transitioning: j.Transitioning, TransitioningMessage: j.TransitioningMessage,
@@ -163,6 +173,7 @@ func (j *clusterJSON) cluster() *Cluster {
 		NodeCount: j.NodeCount, LinuxWorkerCount: j.LinuxWorkerCount, WindowsWorkerCount: j.WindowsWorkerCount,
 		NodeVersion: j.NodeVersion, Internal: j.Internal, DockerRootDir: j.DockerRootDir,
 		TemplateRevisionID: j.TemplateRevisionID, TemplateID: j.TemplateID,
+		Description:      j.Description,
 		CanUpdate:        j.Links.Update != "",
 		Config:           notNull(j.Config),
 		AppliedKubelet:   j.AppliedSpec.kubelet(),
@@ -172,14 +183,31 @@ func (j *clusterJSON) cluster() *Cluster {
 		ClusterSecrets:   j.ClusterSecrets,
 		Problem:          j.problem,
 	}
+	if cl.TemplateRevisionID != nil {
+		cl.Answers, cl.Base = texts(j.Answers.Values), j.specBase.fields(j.DockerRootDir)
+	}
+	return cl
 }
 
 // ClusterQuery selects clusters. Empty fields do not restrict, but for Driver.
 type ClusterQuery struct {
-	Driver    string   // DriverRKE when empty
-	AnyDriver bool     // every driver; Driver is not looked at
-	IDs       []string // nil does not restrict; an empty list selects nothing
-	Name      string
+	Driver             string   // DriverRKE when empty
+	AnyDriver          bool     // every driver; Driver is not looked at
+	IDs                []string // nil does not restrict; an empty list selects nothing
+	Name               string
+	TemplateID         string
+	TemplateRevisionID string
+}
+
+// passes reports whether j is what was asked for: Rancher passes over a filter it does not know and answers with
+// the whole list.
+func (q ClusterQuery) passes(j *clusterJSON) bool {
+	revision := ""
+	if j.TemplateRevisionID != nil {
+		revision = *j.TemplateRevisionID
+	}
+	return (q.AnyDriver || j.Driver == q.Driver) && (q.Name == "" || j.Name == q.Name) &&
+		(q.TemplateID == "" || j.TemplateID == q.TemplateID) && (q.TemplateRevisionID == "" || revision == q.TemplateRevisionID)
 }
 
 // Clusters streams the clusters the user may see, by name; a caller may stop at any time. The first
@@ -193,8 +221,10 @@ func (c *Client) Clusters(ctx context.Context, q ClusterQuery) iter.Seq2[*Cluste
 	if !q.AnyDriver {
 		l.query.Set("driver", q.Driver)
 	}
-	if q.Name != "" {
-		l.query.Set("name", q.Name)
+	for field, value := range map[string]string{"name": q.Name, "clusterTemplateId": q.TemplateID, "clusterTemplateRevisionId": q.TemplateRevisionID} {
+		if value != "" {
+			l.query.Set(field, value)
+		}
 	}
 	wanted := setOf(q.IDs)
 	return func(yield func(*Cluster, error) bool) {
@@ -203,8 +233,7 @@ func (c *Client) Clusters(ctx context.Context, q ClusterQuery) iter.Seq2[*Cluste
 				yield(nil, err)
 				return
 			}
-			// Rancher passes over a filter it does not know and answers with the whole list.
-			if j.problem == "" && (!q.AnyDriver && j.Driver != q.Driver || q.Name != "" && j.Name != q.Name) || wanted != nil && !wanted[j.ID] {
+			if j.problem == "" && !q.passes(j) || wanted != nil && !wanted[j.ID] {
 				continue
 			}
 			if !yield(j.cluster(), nil) {

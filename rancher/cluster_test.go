@@ -55,7 +55,7 @@ func TestRecordedCluster(t *testing.T) {
 		ID: "c-6wjgc", UUID: "3c138802-9942-4241-8497-df38aa46cd21", Name: "prod-eu",
 		Driver: rancher.DriverRKE, Provider: "rke", State: "provisioning", Transitioning: "error",
 		TransitioningMessage: "Cluster must have at least one etcd plane host: failed to connect to the following etcd host(s) [10.0.0.1]",
-		NodeCount:            2, LinuxWorkerCount: 1, DockerRootDir: "/var/lib/docker",
+		NodeCount:            2, LinuxWorkerCount: 1, DockerRootDir: "/var/lib/docker", Description: "holds ECR workloads",
 		CanUpdate: true, HasAppliedConfig: true, HasFailedSpec: true,
 		ClusterSecrets: map[string]string{
 			"kubeletExtraEnvSecret":    "cluster-kubeletextraenv-l8tdl",

@@ -39,13 +39,18 @@ func (c *Cluster) Rewrites(config map[string]any) (body, stored map[string]any, 
 	f.body = copyJSON(config).(map[string]any)
 	f.pinHostname()
 	f.stored = copyJSON(f.body).(map[string]any)
-	for _, rule := range []func(){f.version, f.criDockerd, f.hostname, f.upgradeStrategy, f.registries, f.trim, f.annotations} {
+	for _, rule := range f.rules() {
 		rule()
 	}
 	if f.err != nil {
 		return nil, nil, nil, f.err
 	}
 	return f.body, f.stored, f.list, nil
+}
+
+// rules are Rancher's, in its order.
+func (f *foresight) rules() []func() {
+	return []func(){f.version, f.criDockerd, f.hostname, f.upgradeStrategy, f.registries, f.trim, f.annotations}
 }
 
 // foresight applies what Rancher does to a config, rule by rule.
@@ -141,11 +146,18 @@ func (f *foresight) pinHostname() {
 	})
 }
 
-// hostname covers setInstanceMetadataHostname (1363-1378) as far as the pin does not.
+// hostname covers setInstanceMetadataHostname (1363-1378). With the pin, external-aws never lacks the key; the config
+// of a template's revision has no pin.
 func (f *foresight) hostname() {
 	provider := f.object(f.stored, "cloudProvider", "cloudProvider")
-	if f.text(provider, "cloudProvider.name", "name") == awsInTree && provider[hostnameKey] == nil {
+	if provider[hostnameKey] != nil {
+		return
+	}
+	switch f.text(provider, "cloudProvider.name", "name") {
+	case awsInTree:
 		provider[hostnameKey] = false
+	case awsExternal:
+		provider[hostnameKey] = true
 	}
 }
 

@@ -38,8 +38,9 @@ type shape struct {
 }
 
 type field struct {
-	yamlName string
-	shape    *shape
+	yamlName  string
+	shape     *shape
+	omitEmpty bool // an empty value is left out when rke's struct is encoded
 }
 
 var (
@@ -100,7 +101,7 @@ func shapeOf(t reflect.Type, verbatim bool, within []reflect.Type) *shape {
 
 func (s *shape) addFields(t reflect.Type, within []reflect.Type) {
 	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
 			s.addFields(f.Type, within)
 			continue
@@ -120,7 +121,7 @@ func (s *shape) addFields(t reflect.Type, within []reflect.Type) {
 		case yamlName == "":
 			yamlName = uiName(name)
 		}
-		s.fields[name] = field{yamlName, shapeOf(f.Type, verbatim, within)}
+		s.fields[name] = field{yamlName, shapeOf(f.Type, verbatim, within), strings.Contains(options, "omitempty")}
 	}
 }
 

@@ -1,12 +1,15 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/fleet"
 )
+
+const flagDisable = "disable-revision"
 
 func (a *app) rollbackCommand() *cli.Command {
 	return &cli.Command{
@@ -15,8 +18,11 @@ func (a *app) rollbackCommand() *cli.Command {
 		ArgsUsage: "RUN [NAME...]",
 		Description: "Puts back what the run changed on its clusters, and nothing else, from what it kept; shows the diff and asks.\n" +
 			"Works while a cluster is in a failed or half-finished update. Leaves a cluster alone where the run's own\n" +
-			"values are no longer there. rkepatch runs lists the runs.",
-		Flags:  concat(runFlags(), paceFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
+			"values are no longer there. A cluster made from an RKE template is moved back to its old revision.\n" +
+			"rkepatch runs lists the runs.",
+		Flags: concat([]cli.Flag{
+			&cli.BoolFlag{Name: flagDisable, Usage: "disable the revisions of RKE templates that the run made, once no cluster uses them"},
+		}, runFlags(), paceFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
 		Action: a.rollback,
 	}
 }
@@ -50,7 +56,7 @@ func (a *app) rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if len(ids) == 0 {
+	if len(ids) == 0 && !c.Bool(flagDisable) {
 		fmt.Fprintf(a.streams.Err, "rkepatch: run %s holds nothing to roll back: it changed no cluster, or all were rolled back already\n", record.ID)
 		return nil
 	}
@@ -73,7 +79,20 @@ func (a *app) rollback(c *cli.Context) error {
 	}
 	fmt.Fprintln(text.W, j.totals)
 	sortPlans(c, j.plans)
-	return a.carryOut(c, j, dir)
+	err = a.carryOut(c, j, dir)
+	if c.Bool(flagDisable) && c.Context.Err() == nil {
+		err = errors.Join(err, a.disableRevisions(c, s, record))
+	}
+	return err
+}
+
+func (a *app) disableRevisions(c *cli.Context, s *session, record *fleet.Record) error {
+	if len(record.Revisions) == 0 {
+		fmt.Fprintf(a.streams.Err, "rkepatch: run %s made no revision of a template\n", record.ID)
+	}
+	return fleet.DisableRevisions(c.Context, s.planner.Rancher, record.Revisions, func(text string) {
+		fmt.Fprintln(a.streams.Err, "rkepatch: "+text)
+	})
 }
 
 // rollbackWords says which clusters of which run are meant.

@@ -222,13 +222,17 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	if err := a.onlyOwn(cl, fresh); err != nil {
 		return out.failed(false, err, a.look(out.ID))
 	}
-	err := a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now())
+	revision, err := a.revisionFor(ctx, cl, fresh)
+	if err != nil {
+		return out.failed(false, err, a.look(out.ID))
+	}
+	err = a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now())
 	for _, event := range []Event{EventPreImage, EventPut} {
 		if err == nil && ctx.Err() != nil {
 			return a.notStarted(out, "interrupted before anything was written")
 		}
 		if err == nil {
-			err = a.log(Entry{Event: event, Cluster: out.ID, Name: out.Name})
+			err = a.log(Entry{Event: event, Cluster: out.ID, Name: out.Name, Revision: revision})
 		}
 	}
 	if err != nil {
@@ -237,7 +241,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 
 	// From here on the cluster may change: a PUT that is cut short leaves
 	// nobody wiser, so an interrupt waits for its answer.
-	a.say(cl.ID, cl.Name, "writing the config")
+	a.say(cl.ID, cl.Name, writing(fresh))
 	sent := a.Clock.Now()
 	var stored *rancher.Cluster
 	var raised map[string]string
@@ -431,9 +435,9 @@ func (o Outcome) failed(stored bool, err error, next string) Outcome {
 	return o
 }
 
-func (a *Applier) judge(cl *rancher.Cluster) *ClusterPlan {
+func (a *Applier) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 	if a.Revert != nil {
-		return a.Revert.judge(cl)
+		return a.Revert.judge(ctx, cl)
 	}
-	return a.Planner.judge(cl)
+	return a.Planner.judge(ctx, cl)
 }

@@ -33,6 +33,8 @@ type subject struct {
 	nodes       []*rancher.Node // only those that are not simply active
 	nodesUnseen bool            // the token may not list nodes
 	deprecated  []string        // Kubernetes versions that Rancher refuses
+	template    *templateView   // nil when the cluster is not made from one
+	enforced    bool            // clusters must be made from a template
 }
 
 // rule is one row of the table of findings. when gives the message, or "" when
@@ -65,8 +67,6 @@ var clusterRules = []rule{
 		"use a token of a cluster owner or an administrator", noUpdatePermission},
 	{"name-refused", Block, "Rancher refuses any update of a cluster whose name is not a DNS label",
 		"rename the cluster's display name in its custom resource first, or edit it in the UI", nameRefused},
-	{"template-cluster", Block, "the cluster comes from an RKE template: Rancher answers 200 to config edits and throws them away",
-		"change the template: create a revision with these settings and move the cluster to it", templateCluster},
 	{"template-revision-empty", Block, "an empty clusterTemplateRevisionId was stored once: Rancher refuses every update of this cluster",
 		"clear spec.clusterTemplateRevisionName in the cluster's custom resource", templateRevisionEmpty},
 	{"not-provisioned", Block, "the cluster never finished provisioning",
@@ -109,10 +109,10 @@ var clusterRules = []rule{
 // they are looked for. docs/findings.md has a line for each.
 func Catalogue() []Finding {
 	var out []Finding
-	for _, r := range slices.Concat(identityRules, clusterRules) {
+	for _, r := range slices.Concat(identityRules, clusterRules, templateRules) {
 		out = append(out, Finding{Code: r.code, Severity: r.severity, Message: r.meaning, Todo: r.todo})
 	}
-	out = append(out, rewritesFinding, pinsFinding, dropsPlugin, dropsPluginFatal, switchesDocker, checksBucket, unseenFinding, preImageFinding)
+	out = append(out, rewritesFinding, pinsFinding, dropsPlugin, dropsPluginFatal, switchesDocker, checksBucket, templateAnswers, templateDiffers, templateStrategy, templateNoWayBack, unseenFinding, preImageFinding)
 	for _, k := range rkeconfig.Findings {
 		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning, Todo: mergeTodos[k.Code]})
 	}
@@ -123,7 +123,8 @@ func Catalogue() []Finding {
 // hindersOnly are the blocks that say why a cluster cannot be changed, not that
 // something is wrong with it.
 var hindersOnly = map[string]bool{
-	"no-update-permission": true, "name-refused": true, "template-cluster": true, "template-revision-empty": true,
+	"no-update-permission": true, "name-refused": true, "template-revision-empty": true,
+	"template-unseen": true, "template-not-permitted": true, "template-answers": true, "template-differs": true,
 	"secrets-not-migrated": true, "transient-flags": true, "deprecated-version": true, "version-not-understood": true,
 	"cloud-provider-aws-refused": true,
 }
@@ -208,13 +209,6 @@ func nameRefused(s *subject) string {
 		return ""
 	}
 	return fmt.Sprintf("the name %q is not a DNS label; Rancher answers 422 to every update", s.cluster.Name)
-}
-
-func templateCluster(s *subject) string {
-	if r := s.cluster.TemplateRevisionID; r != nil && *r != "" {
-		return fmt.Sprintf("the cluster comes from template revision %s; Rancher would answer 200 and keep the old config", *r)
-	}
-	return ""
 }
 
 func templateRevisionEmpty(s *subject) string {

@@ -27,6 +27,7 @@ const (
 	EventBegun      Event = "begun"       // Head says what the run is about
 	EventResumed    Event = "resumed"     // the run goes on after it was cut off
 	EventStarted    Event = "started"     // a cluster's turn has come
+	EventRevision   Event = "revision"    // Revision of an RKE template was made
 	EventPreImage   Event = "pre-image"   // what it was is on the disk
 	EventPut        Event = "put"         // the config is about to be sent
 	EventStored     Event = "stored"      // Rancher holds the change
@@ -47,8 +48,10 @@ type Entry struct {
 	Name    string    `json:"name,omitempty"`
 	Text    string    `json:"text,omitempty"`
 	By      string    `json:"by,omitempty"` // a run's id
-	Head    *Head     `json:"head,omitempty"`
-	Outcome *Outcome  `json:"outcome,omitempty"`
+	// Revision is that of a template: made, or that the cluster is about to be moved to.
+	Revision string   `json:"revision,omitempty"`
+	Head     *Head    `json:"head,omitempty"`
+	Outcome  *Outcome `json:"outcome,omitempty"`
 }
 
 // Head is what a run is about.

@@ -50,7 +50,7 @@ func (p *Planner) enqueue(ctx context.Context, s *selector, queue chan<- judged)
 			if !s.match(cl, s.versionOf(cl)) {
 				continue
 			}
-			judging.Go(func() { j.plan <- p.judge(cl) })
+			judging.Go(func() { j.plan <- p.judge(ctx, cl) })
 		}
 		select {
 		case queue <- j:

@@ -211,7 +211,7 @@ func (l *NodeLook) checkPlan(ctx context.Context, planner *Planner, p *ClusterPl
 	if err != nil {
 		return out
 	}
-	fresh := planner.judge(cl)
+	fresh := planner.judge(ctx, cl)
 	if fresh.Action != ActionPatch {
 		return out
 	}

@@ -54,6 +54,10 @@ type ClusterPlan struct {
 	// Basis is what the changes were computed from.
 	Basis rkeconfig.Basis `json:"basis,omitzero"`
 
+	// Template is how a cluster made from an RKE template is changed, nil for any other.
+	Template *TemplatePlan `json:"template,omitempty"`
+	move     *move
+
 	wanted  rkeconfig.Document
 	emptied bool // a map or list becomes empty, which takes ?_replace=true
 	byNodes bool // it is what was found on the nodes that blocks
@@ -99,12 +103,14 @@ type Planner struct {
 	unhealthy   map[string][]*rancher.Node // by cluster id
 	nodesUnseen bool                       // the token may not list nodes
 	deprecated  []string
+	enforced    bool // clusters must be made from a template
+	templates   *templateCache
 }
 
 // Plan yields the plan of every selected cluster, in the order of their names,
 // each as soon as it is known; nothing is kept. Requests: the pages of the
-// cluster list, the pages of the nodes that are not active, one setting; none
-// per cluster. It ends with an error that wraps ErrSelection, ErrUnknownCluster
+// cluster list, the pages of the nodes that are not active, two settings, three
+// per RKE template; none per cluster. It ends with an error that wraps ErrSelection, ErrUnknownCluster
 // or one of rancher's.
 func (p *Planner) Plan(ctx context.Context, sel Selection) iter.Seq2[*ClusterPlan, error] {
 	return func(yield func(*ClusterPlan, error) bool) {
@@ -143,7 +149,7 @@ func (p *Planner) plan(ctx context.Context, sel Selection, yield func(*ClusterPl
 			continue // it was named twice
 		}
 		shown[other.ID] = true
-		if !yield(p.judge(other), nil) {
+		if !yield(p.judge(ctx, other), nil) {
 			return nil
 		}
 	}
@@ -167,6 +173,12 @@ func (p *Planner) Prepare(ctx context.Context) error {
 	}
 	maps.DeleteFunc(versions, func(_ string, on bool) bool { return !on })
 	p.deprecated = slices.Sorted(maps.Keys(versions))
+	p.templates = &templateCache{}
+	enforced, err := p.Rancher.Setting(ctx, "cluster-template-enforcement")
+	p.enforced = enforced == "true"
+	if err != nil && !errors.Is(err, rancher.ErrNotFound) && !errors.Is(err, rancher.ErrForbidden) {
+		return err
+	}
 	return nil
 }
 
@@ -209,21 +221,24 @@ func newClusterPlan(cl *rancher.Cluster, doc rkeconfig.Document) *ClusterPlan {
 }
 
 // judge computes the plan of one cluster. It may be called by several goroutines.
-func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
+func (p *Planner) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 	doc, docErr := rkeconfig.ParseDocument(cl.Config)
 	out := newClusterPlan(cl, doc)
-	s := &subject{cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], nodesUnseen: p.nodesUnseen, deprecated: p.deprecated}
+	s := &subject{cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], nodesUnseen: p.nodesUnseen, deprecated: p.deprecated, enforced: p.enforced}
 	if out.Findings = apply(identityRules, s, true); len(out.Findings) > 0 {
 		return out
 	}
 	s.version, s.versionErr = kubelet.ParseVersion(doc.KubernetesVersion())
+	if s.template = p.templates.of(ctx, p.Rancher, cl); s.template != nil {
+		out.Template = s.template.plan(cl)
+	}
 
 	merged := rkeconfig.Merge(doc, p.Patch, p.mergeOptions(cl))
 	out.Patched = merged.State
 	if p.KeepClusters {
 		out.cluster, out.result = cl, merged.Document
 	}
-	out.Findings = append(apply(clusterRules, s, false), merged.Findings...)
+	out.Findings = slices.Concat(apply(clusterRules, s, false), apply(templateRules, s, false), merged.Findings)
 	if s.versionErr == nil && setsProvider(p.Patch) {
 		today := doc.ExtraArgs()
 		out.Findings = append(out.Findings, fromKubelet(kubelet.Judge(s.version, kubelet.Flags{
@@ -238,7 +253,10 @@ func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
 			out.Action = ActionBlocked
 		}
 	case !blocked(out.Findings):
-		out.Basis = p.Patch.Basis(doc)
+		if out.Basis = p.Patch.Basis(doc); s.template != nil {
+			p.planMove(out, cl, s.template, doc, merged)
+			break
+		}
 		out.fill(cl, doc, merged.Document, merged.Changes, p.WideDiffs)
 	}
 	return out
@@ -292,23 +310,39 @@ func blocked(findings []Finding) bool {
 // would make of it.
 func (out *ClusterPlan) fill(cl *rancher.Cluster, doc, wanted rkeconfig.Document, changes []rkeconfig.Change, wide bool) {
 	_, stored, rewrites, err := cl.Rewrites(wanted.Map())
+	var after rkeconfig.Document
 	if err == nil {
-		var after rkeconfig.Document
-		if after, err = rkeconfig.NewDocument(stored); err == nil {
-			o := rkeconfig.DiffOptions{FromLabel: cl.Name + " (now)", ToLabel: cl.Name + " (planned)"}
-			out.Diff = rkeconfig.Diff(doc, after, o)
-			if wide {
-				o.Context = wideContext
-				if diff := rkeconfig.Diff(doc, after, o); len(diff) <= maxWideDiff {
-					out.WideDiff = diff
-				}
-			}
-		}
+		after, err = rkeconfig.NewDocument(stored)
 	}
 	if err != nil {
 		out.Findings = append(out.Findings, Finding{Code: "config-not-understood", Severity: Block, Message: err.Error(), Todo: "look at the cluster in the Rancher UI"})
 		return
 	}
+	out.show(cl, doc, after, wide)
+	out.rewritten(cl, rewrites)
+	if blocked(out.Findings) {
+		return
+	}
+	out.Action = ActionPatch
+	out.Changes = rkeconfig.MaskChanges(changes)
+	out.Rewrites = rewrites
+	out.wanted = wanted
+}
+
+// show fills in the diffs.
+func (out *ClusterPlan) show(cl *rancher.Cluster, doc, after rkeconfig.Document, wide bool) {
+	o := rkeconfig.DiffOptions{FromLabel: cl.Name + " (now)", ToLabel: cl.Name + " (planned)"}
+	out.Diff = rkeconfig.Diff(doc, after, o)
+	if wide {
+		o.Context = wideContext
+		if diff := rkeconfig.Diff(doc, after, o); len(diff) <= maxWideDiff {
+			out.WideDiff = diff
+		}
+	}
+}
+
+// rewritten adds what is to be said of Rancher's own changes.
+func (out *ClusterPlan) rewritten(cl *rancher.Cluster, rewrites []rancher.Rewrite) {
 	for _, k := range []struct {
 		finding Finding
 		pinned  bool
@@ -319,13 +353,6 @@ func (out *ClusterPlan) fill(cl *rancher.Cluster, doc, wanted rkeconfig.Document
 		}
 	}
 	out.Findings = append(out.Findings, dangerousRewrites(cl, rewrites)...)
-	if blocked(out.Findings) {
-		return
-	}
-	out.Action = ActionPatch
-	out.Changes = rkeconfig.MaskChanges(changes)
-	out.Rewrites = rewrites
-	out.wanted = wanted
 }
 
 func rewritePaths(rewrites []rancher.Rewrite, pinned bool) []string {

@@ -29,6 +29,9 @@ const looks = 12
 // cluster is read until it is known: nothing is retried blind. The PUT itself is
 // never cut short; when ctx ends, looking for what came of it is.
 func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) (*rancher.Cluster, error) {
+	if p.move != nil {
+		return a.carryMove(ctx, cl, p.move)
+	}
 	whole := context.WithoutCancel(ctx)
 	update := a.Planner.Rancher.UpdateConfig
 	var others rancher.Others
@@ -52,7 +55,7 @@ func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) 
 		return stored, err
 	}
 	a.say(cl.ID, cl.Name, "no usable answer, reading the cluster again")
-	now, err := a.find(ctx, cl, intent, err)
+	now, err := a.find(ctx, cl, intent, "", err)
 	if err != nil || !p.emptied {
 		return now, err
 	}
@@ -70,9 +73,13 @@ func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) 
 	return now, nil
 }
 
-// find looks for what came of a PUT that failed with unknown.
-func (a *Applier) find(ctx context.Context, cl *rancher.Cluster, intent json.RawMessage, unknown error) (*rancher.Cluster, error) {
-	left := 1
+// find looks for what came of a PUT that failed with unknown. revision is where the cluster was to be moved, "" for
+// an update of its config.
+func (a *Applier) find(ctx context.Context, cl *rancher.Cluster, intent json.RawMessage, revision string, unknown error) (*rancher.Cluster, error) {
+	differing, left := differing, 1
+	if revision != "" {
+		differing = differingMoved
+	}
 	if unanswered(unknown) {
 		left = looks
 	}
@@ -84,6 +91,14 @@ func (a *Applier) find(ctx context.Context, cl *rancher.Cluster, intent json.Raw
 		}
 		if err == nil {
 			fromBefore, err = differing(cl.Config, now.Config)
+		}
+		if err == nil && revision != "" {
+			if !now.On(revision) {
+				fromIntent = append(fromIntent, "clusterTemplateRevisionId")
+			}
+			if !now.On(*cl.TemplateRevisionID) {
+				fromBefore = append(fromBefore, "clusterTemplateRevisionId")
+			}
 		}
 		switch {
 		case err != nil: // not an answer to go by

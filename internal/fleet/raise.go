@@ -58,6 +58,9 @@ func (a *Applier) putBack(ctx context.Context, cl *rancher.Cluster, p *ClusterPl
 		if !refused {
 			return stored, raised, err
 		}
+		if p.move != nil {
+			return nil, nil, fmt.Errorf("%w; bring a node back: the upgrade strategy of a cluster made from a template comes from its revision", err)
+		}
 		if !a.RaiseUnavailable {
 			return nil, nil, fmt.Errorf("%w; Rancher takes no update while so many nodes are not Ready: bring one back, or say --raise-max-unavailable to allow more for the time of the rollback", err)
 		}

@@ -30,7 +30,7 @@ func (r *Reverter) Plan(ctx context.Context, ids []string) ([]*ClusterPlan, erro
 		case err != nil:
 			return nil, err
 		default:
-			plans = append(plans, r.judge(cl))
+			plans = append(plans, r.judge(ctx, cl))
 		}
 	}
 	return plans, nil
@@ -51,14 +51,14 @@ func revertRules() []rule {
 	var out []rule
 	for _, r := range clusterRules {
 		switch r.code {
-		case "no-update-permission", "name-refused", "template-cluster", "template-revision-empty", "secrets-not-migrated", "transient-flags", "body-too-large":
+		case "no-update-permission", "name-refused", "template-revision-empty", "secrets-not-migrated", "transient-flags", "body-too-large":
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-func (r *Reverter) judge(cl *rancher.Cluster) *ClusterPlan {
+func (r *Reverter) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 	doc, docErr := rkeconfig.ParseDocument(cl.Config)
 	out := newClusterPlan(cl, doc)
 	s := &subject{cluster: cl, doc: doc, docErr: docErr}
@@ -66,7 +66,7 @@ func (r *Reverter) judge(cl *rancher.Cluster) *ClusterPlan {
 		return out
 	}
 	out.Findings = apply(revertRules(), s, false)
-	before, err := r.before(cl)
+	image, before, err := r.before(cl)
 	if err != nil {
 		out.Findings = append(out.Findings, about(preImageFinding, err))
 		return out
@@ -75,6 +75,8 @@ func (r *Reverter) judge(cl *rancher.Cluster) *ClusterPlan {
 	out.Findings = append(out.Findings, reverted.Findings...)
 	switch {
 	case blocked(out.Findings):
+	case cl.Templated() || image.TemplateRevision != "":
+		r.planWayBack(ctx, out, cl, image, doc, reverted)
 	case len(reverted.Changes) == 0:
 		out.Action = ActionNone
 	default:
@@ -85,15 +87,16 @@ func (r *Reverter) judge(cl *rancher.Cluster) *ClusterPlan {
 	return out
 }
 
-func (r *Reverter) before(cl *rancher.Cluster) (rkeconfig.Document, error) {
+func (r *Reverter) before(cl *rancher.Cluster) (PreImage, rkeconfig.Document, error) {
 	image, err := r.Run.LoadPreImage(cl.ID)
+	if err == nil && image.UUID != cl.UUID {
+		err = fmt.Errorf("%s is another cluster now (uuid %s, changed was %s)", cl.ID, cl.UUID, image.UUID)
+	}
 	if err != nil {
-		return rkeconfig.Document{}, err
+		return image, rkeconfig.Document{}, err
 	}
-	if image.UUID != cl.UUID {
-		return rkeconfig.Document{}, fmt.Errorf("%s is another cluster now (uuid %s, changed was %s)", cl.ID, cl.UUID, image.UUID)
-	}
-	return rkeconfig.ParseDocument(image.Config)
+	doc, err := rkeconfig.ParseDocument(image.Config)
+	return image, doc, err
 }
 
 // revert takes the change of one cluster back within the run that made it. When it
@@ -105,7 +108,7 @@ func (a *Applier) revert(ctx context.Context, f *follower, before *rancher.Clust
 	if err != nil {
 		return out.failed(false, err, "")
 	}
-	p := a.judge(cl)
+	p := a.judge(ctx, cl)
 	switch {
 	case p.Action == ActionNone && open:
 		return out.failed(false, errors.New("the config is as before, and may still be changed by the request that was not answered"), "")

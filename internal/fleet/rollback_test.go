@@ -44,7 +44,7 @@ func TestRollbackOfTheDemoFleet(t *testing.T) {
 	r := newRig(t)
 	r.sim.AddDemoFleet()
 	r.planner.API = kubelet.APIv1alpha1
-	plans := slices.DeleteFunc(r.plan(Selection{All: true}), func(p *ClusterPlan) bool { return p.Action != ActionPatch })
+	plans := slices.DeleteFunc(r.plan(Selection{All: true}), func(p *ClusterPlan) bool { return p.Action != ActionPatch || p.Template != nil })
 	before := map[string]object{}
 	var ids []string
 	rewritten := map[string][]string{}

@@ -42,6 +42,8 @@ type Record struct {
 	Running  bool               `json:"running,omitempty"` // it goes on right now
 	Clusters map[string]Earlier `json:"-"`
 	Entries  []Entry            `json:"entries,omitempty"`
+	// Revisions are those of RKE templates that the run made, by id, in their order.
+	Revisions []string `json:"revisions,omitempty"`
 }
 
 // Count gives how many clusters came out how; those without an outcome were cut
@@ -170,6 +172,8 @@ func (r *Record) take(e Entry) {
 		r.Ended, r.Ending = time.Time{}, ""
 	case EventEnded:
 		r.Ended, r.Ending = e.Time, e.Text
+	case EventRevision:
+		r.Revisions = append(r.Revisions, e.Revision)
 	case EventPut:
 		c.Sent, c.SentAt = true, e.Time
 		c.Outcome = nil

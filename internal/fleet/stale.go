@@ -21,7 +21,7 @@ func (a *Applier) fresh(ctx context.Context, planned *ClusterPlan) (*rancher.Clu
 	if cl.UUID != planned.UUID {
 		return nil, nil, fmt.Errorf("%w: %s is another cluster now (uuid %s, planned for %s)", ErrStale, cl.ID, cl.UUID, planned.UUID)
 	}
-	fresh := a.judge(cl)
+	fresh := a.judge(ctx, cl)
 	if fresh.Action != ActionPatch {
 		return cl, fresh, nil
 	}
@@ -37,6 +37,9 @@ func (a *Applier) fresh(ctx context.Context, planned *ClusterPlan) (*rancher.Clu
 func stale(planned, fresh *ClusterPlan) string {
 	if fresh.Basis.Sum != planned.Basis.Sum || !slices.Equal(rewritePaths(fresh.Rewrites, false), rewritePaths(planned.Rewrites, false)) {
 		return basisDifference(planned, fresh)
+	}
+	if is, was := fresh.Template, planned.Template; (is == nil) != (was == nil) || is != nil && is.Revision != was.Revision {
+		return "the cluster was moved to or from a revision of an RKE template"
 	}
 	does, did := essence(fresh.Changes), essence(planned.Changes)
 	for _, change := range does {

@@ -50,7 +50,7 @@ func TestNothingButThePatchIsSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := r.planner.judge(cl)
+	p := r.planner.judge(t.Context(), cl)
 	if err := a.onlyOwn(cl, p); err != nil {
 		t.Errorf("the plan itself: %v", err)
 	}

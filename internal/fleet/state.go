@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -41,6 +42,7 @@ type Run struct {
 	ID      string
 	Dir     string
 	journal *Journal
+	making  sync.Mutex                                             // a template's next revision is made once
 	write   func(name string, data []byte, mode os.FileMode) error // tests fill the disk here
 }
 
@@ -147,24 +149,30 @@ var ErrLocked = errors.New("locked")
 
 // PreImage is what a cluster looked like before a run changed it.
 type PreImage struct {
-	APIVersion string          `json:"apiVersion"` // rkepatch/v1
-	Kind       string          `json:"kind"`       // PreImage
-	Run        string          `json:"run"`
-	Server     string          `json:"server"`
-	TakenAt    time.Time       `json:"takenAt"`
-	ID         string          `json:"id"`
-	UUID       string          `json:"uuid"`
-	Name       string          `json:"name"`
-	Config     json.RawMessage `json:"rancherKubernetesEngineConfig"`
+	APIVersion string    `json:"apiVersion"` // rkepatch/v1
+	Kind       string    `json:"kind"`       // PreImage
+	Run        string    `json:"run"`
+	Server     string    `json:"server"`
+	TakenAt    time.Time `json:"takenAt"`
+	ID         string    `json:"id"`
+	UUID       string    `json:"uuid"`
+	Name       string    `json:"name"`
+	// TemplateRevision is that of the RKE template that the cluster was made from, "" for none.
+	TemplateRevision string          `json:"clusterTemplateRevisionId,omitempty"`
+	Config           json.RawMessage `json:"rancherKubernetesEngineConfig"`
 }
 
 // SavePreImage writes cl's config to the disk and returns once it is there.
 // The file holds what the API shows, so also values that a diff masks: 0600.
 func (r *Run) SavePreImage(server string, cl *rancher.Cluster, now time.Time) error {
-	data, err := json.Marshal(PreImage{
+	image := PreImage{
 		APIVersion: "rkepatch/v1", Kind: "PreImage", Run: r.ID, Server: server, TakenAt: now.UTC(),
 		ID: cl.ID, UUID: cl.UUID, Name: cl.Name, Config: cl.Config,
-	})
+	}
+	if cl.Templated() {
+		image.TemplateRevision = *cl.TemplateRevisionID
+	}
+	data, err := json.Marshal(image)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,10 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -38,11 +40,36 @@ func (t Text) Plan(p *fleet.ClusterPlan) {
 	case fleet.ActionBlocked:
 		fmt.Fprintln(t.W, t.paint("  blocked: this cluster is left alone", color.FgRed))
 	}
+	if p.Template != nil {
+		fmt.Fprintf(t.W, "  %s\n", Clean(TemplateLine(p.Template)))
+	}
 	for _, f := range p.Findings {
 		t.Finding(f)
 	}
 	t.Diff(p.Diff)
 	fmt.Fprintln(t.W)
+}
+
+// maxNamed is how many clusters of a template are named in a line of text.
+const maxNamed = 20
+
+// TemplateLine says in one line how a cluster of an RKE template is changed, and which clusters come from the template.
+func TemplateLine(p *fleet.TemplatePlan) string {
+	line := fmt.Sprintf("template %s: revision %s", cmp.Or(p.Name, p.ID), cmp.Or(p.RevisionName, p.Revision))
+	switch {
+	case p.Next != "":
+		line += fmt.Sprintf(" -> %s (%s)", p.NextName, p.Next)
+	case p.NextName != "":
+		line += fmt.Sprintf(" -> %s, to be made", p.NextName)
+	}
+	names := p.Clusters
+	if len(names) > maxNamed {
+		names = append(slices.Clone(names[:maxNamed]), fmt.Sprintf("%d more (-o json names all)", len(names)-maxNamed))
+	}
+	if len(names) > 0 {
+		line += "; made from the template: " + strings.Join(names, ", ")
+	}
+	return line
 }
 
 func facts(p *fleet.ClusterPlan) string {
