@@ -11,12 +11,17 @@ PKGS := ./...
 GOLANGCI_LINT_VERSION := v2.7.2
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
+GORELEASER_VERSION := v2.12.0
+GORELEASER := $(BIN)/goreleaser-$(GORELEASER_VERSION)
+GOVULNCHECK_VERSION := v1.1.4
+GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+
 FUZZTIME ?= 30s
 
-.PHONY: help build demo test e2e oracle soak browser lint bench cover fuzz clean
+.PHONY: help build demo test e2e oracle soak browser lint release-check bench cover fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/rkepatch
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/rkepatch .
@@ -43,9 +48,13 @@ soak: ## kill -9 at 500 seeded points, resume and roll back from each
 browser: ## the review page in headless Chromium
 	./fixtures/browser/test.sh
 
-lint: $(GOLANGCI_LINT) ## gofmt, vet, staticcheck and the import arrows of the design
+lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## gofmt, vet, staticcheck, the import arrows of the design, known vulnerabilities
 	$(GOLANGCI_LINT) run $(PKGS)
 	go mod verify
+	go run ./fixtures/vuln $(GOVULNCHECK) $(PKGS)
+
+release-check: $(GORELEASER) ## what a release would hold, and that two builds of a commit are the same
+	./fixtures/release.sh $(GORELEASER)
 
 bench: build ## speed and memory, as ratios from one run; writes docs/benchmarks.md
 	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
@@ -65,3 +74,11 @@ clean: ## remove what the other targets made
 $(GOLANGCI_LINT):
 	GOBIN=$(BIN)/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(BIN)/tools/golangci-lint $@
+
+$(GOVULNCHECK):
+	GOBIN=$(BIN)/tools go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	mv $(BIN)/tools/govulncheck $@
+
+$(GORELEASER):
+	GOBIN=$(BIN)/tools go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+	mv $(BIN)/tools/goreleaser $@
