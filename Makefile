@@ -21,7 +21,7 @@ FUZZTIME ?= 30s
 .PHONY: help build demo test e2e oracle soak browser lint release-check bench cover fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/rkepatch
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/rkepatch .

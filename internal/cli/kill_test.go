@@ -38,6 +38,13 @@ var victims = []simrancher.Cluster{
 	{ID: "c-plain"},
 	{ID: "c-owned", Kubelet: object{"extraArgs": object{"max-pods": "150"}, "extraBinds": []any{"/data:/data"}}},
 	{ID: "c-regis", Config: object{"privateRegistries": []any{object{"url": "registry.example.com", "user": "ci", "password": "registry-password-of-a-victim", "isDefault": true}}}},
+	{ID: "c-templ", Revision: victimsRevision.ID},
+}
+
+// victimsRevision has the authentication that its clusters keep, so that moving back and forth changes nothing else.
+var victimsRevision = simrancher.Revision{
+	ID: "cattle-global-data:ctr-victi", Template: "cattle-global-data:ct-victi", Name: "victims",
+	Config: object{"authentication": object{"strategy": "x509"}}, Spec: object{"localClusterAuthEndpoint": object{"enabled": false}},
 }
 
 // accident is a Rancher, a state directory, and processes that are killed
@@ -66,6 +73,7 @@ type blow struct {
 
 func newAccident(t *testing.T) *accident {
 	a := &accident{t: t, sim: simrancher.New(simrancher.Options{Step: time.Millisecond}), state: t.TempDir(), before: map[string]object{}, after: map[string]object{}}
+	a.sim.AddRevision(victimsRevision)
 	for _, c := range victims {
 		a.sim.AddCluster(c)
 		a.before[c.ID] = a.sim.Stored(c.ID)
@@ -205,6 +213,9 @@ func (a *accident) look(when string) {
 			puts[r.Path]++
 		}
 	}
+	if made := a.sim.Count("clusterTemplateRevision") - 1; made > 1 {
+		a.t.Errorf("%s: %d revisions were made of one", when, made)
+	}
 	for path, n := range puts {
 		if n > 1 {
 			a.t.Errorf("%s: %d PUTs of %s", when, n, path)
@@ -266,14 +277,14 @@ func (a *accident) same(id string, want object) string {
 // settable is what a user can set, but for the config.
 func settable(cluster object) object {
 	cluster = maps.Clone(cluster)
-	for _, field := range []string{rkeField, "appliedSpec", "failedSpec", "conditions", "nodeVersion"} {
+	for _, field := range []string{rkeField, "appliedSpec", "failedSpec", "conditions", "nodeVersion", "clusterTemplateRevisionId", "answers"} {
 		delete(cluster, field)
 	}
 	maps.DeleteFunc(cluster, func(_ string, v any) bool { return v == nil })
 	return cluster
 }
 
-var applyVictims = []string{"apply", "--yes", "--skip-node-check", "--poll", "1ms", "--parallel", "2", "c-plain", "c-owned", "c-regis"}
+var applyVictims = []string{"apply", "--yes", "--skip-node-check", "--poll", "1ms", "--parallel", "2", "c-plain", "c-owned", "c-regis", "c-templ"}
 
 // extent is how many requests and bytes of journal an undisturbed run takes.
 type extent struct {

@@ -44,10 +44,26 @@ func (a *Applier) revisionFor(ctx context.Context, cl *rancher.Cluster, p *Clust
 			m.to, err = a.makeRevision(ctx, cl, m)
 		}
 	}
+	if err == nil {
+		err = a.noteRevision(cl, m.to)
+	}
 	if err != nil {
 		return "", err
 	}
 	return m.to.ID, a.asForeseen(cl, m)
+}
+
+// noteRevision keeps in the journal, once, that the run made a revision; an earlier part of the run may have been killed
+// before it could.
+func (a *Applier) noteRevision(cl *rancher.Cluster, r *rancher.Revision) error {
+	if r.Annotations[madeBy] != a.Run.ID || a.Run.made[r.ID] {
+		return nil
+	}
+	if a.Run.made == nil {
+		a.Run.made = map[string]bool{}
+	}
+	a.Run.made[r.ID] = true
+	return a.log(Entry{Event: EventRevision, Cluster: cl.ID, Name: cl.Name, Revision: r.ID, Text: r.Name})
 }
 
 // makeRevision makes the next revision. Where the answer is lost, it is looked for; it is never sent twice.
@@ -61,15 +77,15 @@ func (a *Applier) makeRevision(ctx context.Context, cl *rancher.Cluster, m *move
 			description: fmt.Sprintf("as revision %s, with the kubelet's %s; made by rkepatch", m.of.Name, strings.Join(slices.Sorted(maps.Keys(a.Planner.Patch.Args)), " and ")),
 		}),
 	}, differing)
-	if made != nil {
-		err = errors.Join(err, a.log(Entry{Event: EventRevision, Cluster: cl.ID, Name: cl.Name, Revision: made.ID, Text: m.name}))
+	if made != nil && err != nil {
+		return nil, errors.Join(fmt.Errorf("the cluster was left alone: %w", err), a.noteRevision(cl, made))
 	}
-	for left := looks; err != nil && made == nil && unsure(err) && left > 0; left-- {
+	for left := looks; unsure(err) && left > 0; left-- {
 		all, listErr := revisionsOf(context.WithoutCancel(ctx), a.Planner.Rancher, m.of.TemplateID)
 		if listErr == nil {
 			if found, _ := findRevision(all, m); found != nil {
 				a.say(cl.ID, cl.Name, "the revision is there, although the answer was lost")
-				return found, a.log(Entry{Event: EventRevision, Cluster: cl.ID, Name: cl.Name, Revision: found.ID, Text: m.name})
+				return found, nil
 			}
 		}
 		if a.Clock.Sleep(ctx, a.Poll) != nil {

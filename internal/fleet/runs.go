@@ -173,7 +173,9 @@ func (r *Record) take(e Entry) {
 	case EventEnded:
 		r.Ended, r.Ending = e.Time, e.Text
 	case EventRevision:
-		r.Revisions = append(r.Revisions, e.Revision)
+		if !slices.Contains(r.Revisions, e.Revision) {
+			r.Revisions = append(r.Revisions, e.Revision)
+		}
 	case EventPut:
 		c.Sent, c.SentAt = true, e.Time
 		c.Outcome = nil

@@ -43,6 +43,7 @@ type Run struct {
 	Dir     string
 	journal *Journal
 	making  sync.Mutex                                             // a template's next revision is made once
+	made    map[string]bool                                        // revisions of this run that the journal has
 	write   func(name string, data []byte, mode os.FileMode) error // tests fill the disk here
 }
 

@@ -1,9 +1,12 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -385,6 +388,23 @@ func TestRunCutOffAfterTheRevision(t *testing.T) {
 	}
 	if o := r.applyOne(p); o.Status != StatusPatched || r.posted() != 1 {
 		t.Errorf("%s after %d POSTs", o, r.posted())
+	}
+	data, err := os.ReadFile(filepath.Join(r.run.Dir, journalFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, _, err := readJournal(bytes.NewReader(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries := 0
+	for _, e := range all {
+		if e.Event == EventRevision && e.Revision == r.revisionOf("c-one") {
+			entries++
+		}
+	}
+	if entries != 1 {
+		t.Errorf("the journal says %d times that the revision was made", entries)
 	}
 }
 
