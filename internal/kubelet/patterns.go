@@ -12,6 +12,8 @@ type Pattern struct {
 	// nothing is lost.
 	Optional bool
 	Provider string
+	// Rare patterns are for what few accounts have.
+	Rare bool
 	// sample is a registry that the pattern is for.
 	sample string
 }
@@ -25,10 +27,10 @@ type Pattern struct {
 // region would delay every public pull.
 var patterns = []Pattern{
 	{Glob: "*.dkr.ecr.*.amazonaws.com", Why: "private registries, GovCloud too", sample: "123456789012.dkr.ecr.eu-west-1.amazonaws.com"},
-	{Glob: "*.dkr.ecr.*.amazonaws.com.cn", Why: "China", sample: "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"},
+	{Glob: "*.dkr.ecr.*.amazonaws.com.cn", Why: "China", Rare: true, sample: "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn"},
 	{Glob: "*.dkr.ecr-fips.*.amazonaws.com", Why: "FIPS endpoints", sample: "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com"},
-	{Glob: "*.dkr.ecr.*.c2s.ic.gov", Why: "the isolated regions us-iso-*", sample: "123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov"},
-	{Glob: "*.dkr.ecr.*.sc2s.sgov.gov", Why: "the isolated regions us-isob-*", sample: "123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov"},
+	{Glob: "*.dkr.ecr.*.c2s.ic.gov", Why: "the isolated regions us-iso-*", Rare: true, sample: "123456789012.dkr.ecr.us-iso-east-1.c2s.ic.gov"},
+	{Glob: "*.dkr.ecr.*.sc2s.sgov.gov", Why: "the isolated regions us-isob-*", Rare: true, sample: "123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov"},
 	{Glob: "*.dkr.ecr.*.cloud.adc-e.uk", Why: "the isolated regions eu-isoe-*", Optional: true, Provider: "v1.27.9, v1.28.8, v1.29.5", sample: "123456789012.dkr.ecr.eu-isoe-west-1.cloud.adc-e.uk"},
 	{Glob: "*.dkr.ecr.*.csp.hci.ic.gov", Why: "the isolated regions us-isof-*", Optional: true, Provider: "v1.27.9, v1.28.8, v1.29.5", sample: "123456789012.dkr.ecr.us-isof-south-1.csp.hci.ic.gov"},
 	{Glob: "*.dkr-ecr.*.on.aws", Why: "dual-stack endpoints", Optional: true, Provider: "v1.28.11, v1.29.8, v1.30.7", sample: "123456789012.dkr-ecr.eu-west-1.on.aws"},
@@ -41,15 +43,15 @@ var patterns = []Pattern{
 // (kubernetes v1.28.15 pkg/credentialprovider/azure/azure_credentials.go:53).
 var acrPatterns = []Pattern{
 	{Glob: "*.azurecr.io", Why: "Azure", sample: "team.azurecr.io"},
-	{Glob: "*.azurecr.cn", Why: "China", sample: "team.azurecr.cn"},
-	{Glob: "*.azurecr.de", Why: "Germany", sample: "team.azurecr.de"},
-	{Glob: "*.azurecr.us", Why: "the US government", sample: "team.azurecr.us"},
+	{Glob: "*.azurecr.cn", Why: "China", Rare: true, sample: "team.azurecr.cn"},
+	{Glob: "*.azurecr.de", Why: "Germany", Rare: true, sample: "team.azurecr.de"},
+	{Glob: "*.azurecr.us", Why: "the US government", Rare: true, sample: "team.azurecr.us"},
 }
 
 // gcpPatterns are what the built-in provider of 1.30 and before matched
 // (legacy-cloud-providers v0.26.15 gce/gcpcredential/gcpcredential.go:51).
 var gcpPatterns = []Pattern{
-	{Glob: "container.cloud.google.com", Why: "the oldest name", sample: "container.cloud.google.com"},
+	{Glob: "container.cloud.google.com", Why: "the oldest name", Rare: true, sample: "container.cloud.google.com"},
 	{Glob: "gcr.io", Why: "Container Registry", sample: "gcr.io"},
 	{Glob: "*.gcr.io", Why: "Container Registry by region", sample: "eu.gcr.io"},
 	{Glob: "*.pkg.dev", Why: "Artifact Registry", sample: "europe-docker.pkg.dev"},

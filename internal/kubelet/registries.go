@@ -1,6 +1,9 @@
 package kubelet
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Kind names a cloud's registries and their provider, as --provider does.
 type Kind string
@@ -99,13 +102,16 @@ func RegistryOf(host string) (Registry, bool) {
 	return Registry{}, false
 }
 
-// registryOfProvider gives the row of a provider by its name in a config.
-func registryOfProvider(name string) (Registry, bool) {
-	i := slices.IndexFunc(registries, func(r Registry) bool { return r.Provider == name })
-	if i < 0 {
-		return Registry{}, false
+// RegistryOfProvider gives the row of a provider by its name in a config. Any
+// name with ecr in it is taken for one of ECR: people rename the binary after its
+// release.
+func RegistryOfProvider(name string) (Registry, bool) {
+	for _, r := range registries {
+		if r.Provider == name || r.Kind == ECR && strings.Contains(name, "ecr") {
+			return r.clone(), true
+		}
 	}
-	return registries[i], true
+	return Registry{}, false
 }
 
 // asks says that one of the registry's own patterns matches an image.

@@ -114,6 +114,46 @@ func TestStartAgreesWithRecordedKubelets(t *testing.T) {
 	}
 }
 
+// The rules do not ask whose provider it is: with another one's name and patterns
+// in the recorded cases, the kubelets' verdicts stay.
+func TestVerdictsHoldForEveryProvider(t *testing.T) {
+	raw, err := os.ReadFile("testdata/verdicts.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Cases []verdict }
+	if err := json.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	tried := 0
+	for _, c := range file.Cases {
+		if !strings.Contains(c.Config, ProviderName) || strings.Contains(c.Name, "amazon-ecr") {
+			continue
+		}
+		tried++
+		for _, r := range Registries() {
+			other := c
+			other.Config = strings.NewReplacer(ProviderName, r.Provider, "*.dkr.ecr.*.amazonaws.com", r.Patterns[len(r.Patterns)-1].Glob).Replace(c.Config)
+			p := other.provider(t)
+			if b, ok := p.Binaries[ProviderName]; ok {
+				p.Binaries[r.Provider] = b
+			}
+			for version, want := range c.Verdict {
+				v, err := ParseVersion(version)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := outcome(Start(v, p)); got != want {
+					t.Errorf("%s, %s, %s: %s, not %s", c.Name, r.Kind, version, got, want)
+				}
+			}
+		}
+	}
+	if tried < 40 {
+		t.Errorf("only %d cases name the provider", tried)
+	}
+}
+
 func outcome(r *Refusal) string {
 	switch {
 	case r == nil:
