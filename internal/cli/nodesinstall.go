@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/fleet"
+	"rkepatch/internal/kubelet"
 	"rkepatch/internal/nodes"
 	"rkepatch/internal/nodescript"
 )
@@ -31,7 +33,7 @@ func (a *app) nodesInstallCommand() *cli.Command {
 		Flags: concat([]cli.Flag{
 			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.StringFlag{Name: flagFromImage, Usage: "take the binary out of `IMAGE` instead of downloading it; its checksum is verified all the same"},
-			&cli.StringFlag{Name: flagFromImagePath, Value: "/ecr-credential-provider", Usage: "where `FILE` lies in that image"},
+			&cli.StringFlag{Name: flagFromImagePath, Usage: "where `FILE` lies in that image (default: the provider's name, in the root directory)"},
 			&cli.StringFlag{Name: flagProxy, Usage: "download through the HTTP proxy at `URL`, without credentials in it"},
 			&cli.StringFlag{Name: flagNoProxy, Usage: "`HOSTS` to reach without the proxy, such as .example.com,10.0.0.0/8"},
 			&cli.BoolFlag{Name: flagReplace, Usage: "replace a different binary or config that is there; a backup is kept"},
@@ -49,7 +51,12 @@ func (a *app) nodesInstall(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	registry, _ := kubelet.RegistryByKind(o.Provider)
 	o.Local = c.String(flagFromImage) != ""
+	fromPath := "/" + registry.Provider
+	if c.IsSet(flagFromImagePath) {
+		fromPath = c.String(flagFromImagePath)
+	}
 	var script bytes.Buffer
 	if err := nodescript.Write(&script, o); err != nil {
 		return err
@@ -58,8 +65,8 @@ func (a *app) nodesInstall(c *cli.Context) error {
 		if !a.streams.Terminal {
 			return usagef("look first with rkepatch nodes check, then say --yes", "there is no terminal to ask on")
 		}
-		fmt.Fprintf(a.streams.Err, "Install ecr-credential-provider %s to %s and %s on every node of %s that lacks them? Only \"yes\" is taken for an answer: ",
-			c.String(flagRelease), o.BinDir, o.ConfigFile, inWords(sel))
+		fmt.Fprintf(a.streams.Err, "Install %s to %s and %s on every node of %s that lacks them? Only \"yes\" is taken for an answer: ",
+			strings.TrimSpace(registry.Provider+" "+o.Release), o.BinDir, o.ConfigFile, inWords(sel))
 		answer, err := a.readLine(c.Context)
 		if err != nil {
 			return err
@@ -85,7 +92,7 @@ func (a *app) nodesInstall(c *cli.Context) error {
 	}, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
 		return checker.Install(ctx, nodes.InstallQuery{
 			Query: ask.Query, Script: script.Bytes(), URL: c.String(flagMirror),
-			FromImage: c.String(flagFromImage), FromImagePath: c.String(flagFromImagePath), Replace: c.Bool(flagReplace), Proxy: proxy,
+			FromImage: c.String(flagFromImage), FromImagePath: fromPath, Replace: c.Bool(flagReplace), Proxy: proxy,
 		})
 	}, ExitFailed)
 	if err == nil {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -17,14 +18,16 @@ const (
 	flagSHA256        = "sha256"
 	flagDockerInstall = "docker-install"
 	flagFile          = "file"
+	flagCloudConfig   = "cloud-config"
 )
 
 // scriptFlags say what is installed on a node.
 func scriptFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: flagRelease, Value: nodescript.DefaultRelease, Usage: "`TAG` of the provider; the checksums of " + releases() + " are known"},
+		&cli.StringFlag{Name: flagRelease, Value: nodescript.DefaultRelease, Usage: "`TAG` of the provider; the checksums of ECR's " + releases() + " are known, none of acr and gcp"},
 		&cli.StringFlag{Name: flagMirror, Usage: "download the binary from `URL`, in which {tag} and {arch} are filled in; its checksum is verified all the same"},
 		&cli.StringSliceFlag{Name: flagSHA256, Usage: "checksum of the binary, as `ARCH=SUM` (amd64, arm64), for a release that is not known"},
+		&cli.StringFlag{Name: flagCloudConfig, Value: kubelet.DefaultCloudConfig, Usage: "`FILE` with the Azure cloud config, as the kubelet's container sees it, for --provider acr"},
 	}
 }
 
@@ -49,7 +52,7 @@ func (a *app) nodesScriptCommand() *cli.Command {
 			&cli.StringFlag{Name: flagFile, Aliases: []string{"f"}, Usage: "write to `FILE` instead of stdout"},
 			&cli.StringFlag{Name: flagDockerInstall, Usage: "make it install Docker `VERSION` (such as 20.10) afterwards, as Rancher's node templates need it"},
 			&cli.StringFlag{Name: flagForVersion, Usage: "write the config for kubelets from the present one up to `VERSION` (default: 1.27)"},
-		}, scriptFlags(), patchFlags()[:3]),
+		}, scriptFlags(), providerFlags()),
 		Action: a.nodesScript,
 	}
 }
@@ -81,11 +84,29 @@ func (a *app) nodesScript(c *cli.Context) error {
 	return nil
 }
 
+// plainPath are the paths that a config can name without quotes.
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
+
 // scriptOptions reads scriptFlags and the paths, and builds the config.
 func (a *app) scriptOptions(c *cli.Context) (nodescript.Options, error) {
+	registry, api, err := wantedProvider(c)
+	if err != nil {
+		return nodescript.Options{}, err
+	}
 	o := nodescript.Options{
-		BinDir: c.String(flagBinDir), ConfigFile: c.String(flagProviderConfig),
-		Release: c.String(flagRelease), URL: c.String(flagMirror), SHA256: map[string]string{},
+		Provider: registry.Kind, BinDir: registry.BinDir, ConfigFile: registry.Config, URL: c.String(flagMirror), SHA256: map[string]string{},
+	}
+	if registry.Kind == kubelet.ECR || c.IsSet(flagRelease) {
+		o.Release = c.String(flagRelease)
+	}
+	if c.IsSet(flagCloudConfig) {
+		if registry.Kind != kubelet.ACR {
+			return o, usagef("drop it", "--%s is for --%s acr only", flagCloudConfig, flagProvider)
+		}
+		if !plainPath.MatchString(c.String(flagCloudConfig)) {
+			return o, usagef("an absolute path of letters, digits and . _ / -, such as "+kubelet.DefaultCloudConfig, "--%s %q cannot be a path on a node", flagCloudConfig, c.String(flagCloudConfig))
+		}
+		registry.Args = []string{c.String(flagCloudConfig)}
 	}
 	for _, pair := range c.StringSlice(flagSHA256) {
 		arch, sum, ok := strings.Cut(pair, "=")
@@ -94,7 +115,6 @@ func (a *app) scriptOptions(c *cli.Context) (nodescript.Options, error) {
 		}
 		o.SHA256[arch] = sum
 	}
-	api := kubelet.API(c.String(flagProviderAPI))
 	version := kubelet.Version{Major: 1, Minor: 27}
 	if text := c.String(flagForVersion); text != "" {
 		v, err := kubelet.ParseVersion(text)
@@ -103,9 +123,9 @@ func (a *app) scriptOptions(c *cli.Context) (nodescript.Options, error) {
 		}
 		version = v
 	}
-	config, err := kubelet.BuildConfig(version, api)
+	config, err := kubelet.BuildConfig(registry, version, api)
 	if err != nil {
-		return o, usagef("released providers speak v1 (from v1.27.1 on) or v1alpha1 (before)", "%s", err)
+		return o, usagef("kubelets before 1.26 take v1alpha1 only", "%s", err)
 	}
 	o.Config = config
 	return o, nil

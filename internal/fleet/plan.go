@@ -87,6 +87,8 @@ type Planner struct {
 	ReplaceArgs []string
 	// API is what the provider's config file on the nodes uses.
 	API kubelet.API
+	// Provider says whose provider the patch is for; "" is not known.
+	Provider kubelet.Kind
 	// WideDiffs fills ClusterPlan.WideDiff, for the review page.
 	WideDiffs bool
 
@@ -212,7 +214,7 @@ func newClusterPlan(cl *rancher.Cluster, doc rkeconfig.Document) *ClusterPlan {
 func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
 	doc, docErr := rkeconfig.ParseDocument(cl.Config)
 	out := newClusterPlan(cl, doc)
-	s := &subject{cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], nodesUnseen: p.nodesUnseen, deprecated: p.deprecated}
+	s := &subject{provider: p.Provider, cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], nodesUnseen: p.nodesUnseen, deprecated: p.deprecated}
 	if out.Findings = apply(identityRules, s, true); len(out.Findings) > 0 {
 		return out
 	}
@@ -227,7 +229,7 @@ func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
 	if s.versionErr == nil && setsProvider(p.Patch) {
 		today := doc.ExtraArgs()
 		out.Findings = append(out.Findings, fromKubelet(kubelet.Judge(s.version, kubelet.Flags{
-			Args: kubeletArgs(merged.Document), API: p.API,
+			Args: kubeletArgs(merged.Document), API: p.API, Registry: p.Provider,
 			Providers: today[kubelet.FlagProviderConfig] != "" && today[kubelet.FlagProviderBinDir] != "",
 		}))...)
 	}

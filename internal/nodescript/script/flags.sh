@@ -4,8 +4,8 @@ usage() {
   cat <<END
 usage: sh FILE [flags]        or: ... | sh -s -- [flags]
 
-Puts the ECR image credential provider on this node:
-  the plugin  $bin_dir/ecr-credential-provider
+Puts the image credential provider $provider on this node:
+  the plugin  $bin_dir/$provider
   its config  $config
 What is right already is left alone. What is there and differs is not replaced
 without --replace. The plugin is run once before it takes its place.
@@ -96,7 +96,7 @@ check_flags() {
   [ -z "$from" ] || [ -f "$from" ] || fail "there is no file $(clean "$from")"
   [ -d "$root/" ] || fail "there is no directory $root"
   case $config/ in
-  "$bin_dir/ecr-credential-provider"/*) wrong "--config lies where the plugin goes" ;;
+  "$bin_dir/$provider"/*) wrong "--config lies where the plugin goes" ;;
   esac
   case $url in
   *[!]A-Za-z0-9:/._~?\&=%+,@{}[-]*) wrong "--url holds characters that no URL has" ;;

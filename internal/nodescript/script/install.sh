@@ -196,7 +196,7 @@ main() {
   check_machine
   resolve "$bin_dir"
   bin_home=$root$resolved
-  bin=$bin_home/ecr-credential-provider
+  bin=$bin_home/$provider
   resolve "${config%/*}"
   config_home=$root$resolved
   conf=$config_home/${config##*/}

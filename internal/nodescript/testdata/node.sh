@@ -10,6 +10,7 @@ export LC_ALL
 umask 022
 
 # What the one who wrote it decided. Flags go before.
+provider='ecr-credential-provider'
 bin_dir='/opt/aws/bin'
 config='/opt/aws/config/custom-credential-providers.yaml'
 release='v1.31.7'
@@ -43,8 +44,8 @@ usage() {
   cat <<END
 usage: sh FILE [flags]        or: ... | sh -s -- [flags]
 
-Puts the ECR image credential provider on this node:
-  the plugin  $bin_dir/ecr-credential-provider
+Puts the image credential provider $provider on this node:
+  the plugin  $bin_dir/$provider
   its config  $config
 What is right already is left alone. What is there and differs is not replaced
 without --replace. The plugin is run once before it takes its place.
@@ -135,7 +136,7 @@ check_flags() {
   [ -z "$from" ] || [ -f "$from" ] || fail "there is no file $(clean "$from")"
   [ -d "$root/" ] || fail "there is no directory $root"
   case $config/ in
-  "$bin_dir/ecr-credential-provider"/*) wrong "--config lies where the plugin goes" ;;
+  "$bin_dir/$provider"/*) wrong "--config lies where the plugin goes" ;;
   esac
   case $url in
   *[!]A-Za-z0-9:/._~?\&=%+,@{}[-]*) wrong "--url holds characters that no URL has" ;;
@@ -450,15 +451,39 @@ check_elf() {
   [ "$(dd bs=1 skip=18 count=1 2>/dev/null <"$1" | tr -d '\0')" = "$elf" ] || fail "$2 is a program for another kind of machine than this ($arch)"
 }
 
-# ask runs plugin $1 as the kubelet would, with provider API $2, but without AWS
-# credentials. $answer: yes, no (not this API), or other.
+# What the ACR provider reads before it looks at a request, on descriptor 3.
+nobody='{"cloud":"AzurePublicCloud","tenantId":"00000000-0000-0000-0000-000000000000","aadClientId":"nobody","aadClientSecret":"nothing"}'
+
+# request runs plugin $1 as the kubelet would, with provider API $2, but without
+# credentials to find and without a way to a metadata service.
+request() {
+  case $provider in
+  acr-credential-provider) arg=/proc/self/fd/3 ;;
+  auth-provider-gcp) arg=get-credentials ;;
+  *) arg='' ;;
+  esac
+  printf '%s' "$nobody" | {
+    exec 3<&0
+    printf '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/%s","image":"123456789012.dkr.ecr.us-east-1.amazonaws.com/rkepatch"}\n' "$2" |
+      limited "$plugin_seconds" env -i PATH="$PATH" HOME=/nonexistent AWS_EC2_METADATA_DISABLED=true \
+        HTTP_PROXY=http://127.0.0.1:1 HTTPS_PROXY=http://127.0.0.1:1 "$1" ${arg:+"$arg"}
+  }
+}
+
+# ask says in $answer what plugin $1, called $3, makes of provider API $2: yes, no
+# (not this API), or other. GCP's answers any request in its own version.
 ask() {
   code=0
-  said=$(printf '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/%s","image":"123456789012.dkr.ecr.us-east-1.amazonaws.com/rkepatch"}\n' "$2" |
-    limited "$plugin_seconds" env -i PATH="$PATH" HOME=/nonexistent AWS_EC2_METADATA_DISABLED=true "$1" 2>&1 >/dev/null) || code=$?
+  said=$(request "$1" "$2" 2>&1 >/dev/null) || code=$?
   answer=other
   case $code in
-  0) answer=yes ;;
+  0)
+    answer=yes
+    case $(request "$1" "$2" 2>/dev/null) in
+    *'"credentialprovider.kubelet.k8s.io/'"$2"'"'*) ;;
+    *'"credentialprovider.kubelet.k8s.io/'*) answer=no ;;
+    esac
+    ;;
   124 | 143) fail "$3 did not answer within $plugin_seconds seconds" ;;
   126 | 127) fail "$3 cannot be run, is it on a file system mounted noexec? $(clean "$said")" ;;
   *) [ "$code" -lt 128 ] || fail "$3 died of signal $((code - 128)) when it was run" ;;
@@ -472,6 +497,7 @@ ask() {
 # A release speaks one API and refuses the other; both or neither is no plugin.
 try_plugin() {
   check_elf "$1" "$2"
+  [ "$provider" != acr-credential-provider ] || [ -d /proc/self/fd ] || fail "$2 can only be tried where /proc is mounted"
   case $api in
   v1) other_api=v1alpha1 ;;
   *) other_api=v1 ;;
@@ -685,7 +711,7 @@ main() {
   check_machine
   resolve "$bin_dir"
   bin_home=$root$resolved
-  bin=$bin_home/ecr-credential-provider
+  bin=$bin_home/$provider
   resolve "${config%/*}"
   config_home=$root$resolved
   conf=$config_home/${config##*/}
