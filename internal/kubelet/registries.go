@@ -122,6 +122,17 @@ func (r Registry) asks(image string) bool {
 	})
 }
 
+// ServedBy says that a provider with these entries of matchImages is asked for
+// images of some of the registries.
+func (r Registry) ServedBy(matchImages []string) bool {
+	return slices.ContainsFunc(r.Patterns, func(p Pattern) bool {
+		return slices.ContainsFunc(matchImages, func(glob string) bool {
+			ok, _ := Matches(glob, p.sample+"/a")
+			return ok
+		})
+	})
+}
+
 func (r Registry) clone() Registry {
 	r.Patterns, r.Args = slices.Clone(r.Patterns), slices.Clone(r.Args)
 	return r

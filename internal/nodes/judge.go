@@ -46,12 +46,13 @@ func judge(q Query, r NodeReport, s *seen) []Finding {
 	return append(append(out, absent(q, s)...), apis(q, s)...)
 }
 
-// absent says that the config has no provider for the wanted registries.
+// absent says that the config has no provider for the wanted registries, by
+// whatever name.
 func absent(q Query, s *seen) []Finding {
 	names := kubelet.ProviderNames(s.body)
-	if q.Provider == "" || len(names) == 0 || slices.ContainsFunc(names, func(name string) bool {
-		r, ok := kubelet.RegistryOfProvider(name)
-		return ok && r.Kind == q.Provider
+	if q.Provider == "" || len(names) == 0 || slices.ContainsFunc(readConfig(s.body), func(p provider) bool {
+		r, ok := kubelet.RegistryOfProvider(p.Name)
+		return ok && r.Kind == q.Provider || q.registry().ServedBy(p.MatchImages)
 	}) {
 		return nil
 	}
