@@ -244,8 +244,15 @@ func jsonEdit(config []byte, r Registry, api API, at int) (Edit, bool) {
 	}
 	entry = bytes.TrimSuffix(bytes.TrimPrefix(entry, []byte("[")), []byte("]"))
 	tail, _, _ := bytes.Cut(config[end:], []byte("\n"))
+	if !plainTail.Match(tail) {
+		return Edit{}, false
+	}
 	return Edit{Line: bytes.Count(config[:end], []byte("\n")) + 1, Tail: string(tail), Text: "," + string(entry)}, true
 }
+
+// plainTail is what may stand behind the last provider on its line: an edit is
+// shown to people and kept in scripts, so that it must hold nothing of theirs.
+var plainTail = regexp.MustCompile(`^[\s\]},]*("(kind|apiVersion)"\s*:\s*"[A-Za-z0-9./]{0,60}"[\s\]},]*)*$`)
 
 // endOfProviders gives where the last item of the list under the top key providers
 // ends, -1 when there is none.

@@ -121,6 +121,7 @@ func TestMergeConfigRefuses(t *testing.T) {
 		{"a name twice", azure + strings.SplitN(azure, "providers:\n", 2)[1], `names the provider "acr-credential-provider" twice`},
 		{"the same registries under another name", strings.Replace(azure, "name: acr-credential-provider", "name: my-ecr-provider", 1), ""},
 		{"a list in flow style", "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders: [{name: a, matchImages: [a], defaultCacheDuration: 0s, apiVersion: credentialprovider.kubelet.k8s.io/v1}]\n", "plain way"},
+		{"a secret behind the list in JSON", strings.Replace(compact, `"kind"`, `"x":"s3cr3t","kind"`, 1), "plain way"},
 		{"a quoted key", strings.Replace(azure, "providers:", `"providers":`, 1), "plain way"},
 		{"a list that an alias stands for", "x: &l\n- {name: a, matchImages: [a], defaultCacheDuration: 0s, apiVersion: credentialprovider.kubelet.k8s.io/v1}\nproviders: *l\napiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\n", "plain way"},
 		{"a text that goes on behind a comment", azure + "  - name: B\n    value: |+\n      a\n\n      # still the text\n", "cannot be found for certain"},

@@ -42,9 +42,19 @@ type Options struct {
 	// Config is the CredentialProviderConfig, whole; internal/kubelet builds it.
 	// Its providers name one API version.
 	Config []byte
+	// Merge, if there is one, is how Config's provider joins others in a config that
+	// is on the nodes; the script then writes no config of its own.
+	Merge *Merge
 	// DockerInstall makes the script install Docker afterwards: a version that
 	// Rancher has an installer for, such as 20.10, or the URL of another one.
 	DockerInstall string
+}
+
+// Merge is an edit of one file, Old, to which a provider is added. The script has
+// neither in it, only the edit and both checksums.
+type Merge struct {
+	Edit     kubelet.Edit
+	Old, New []byte
 }
 
 // ErrOption is what every refused option is, to errors.Is.
@@ -82,7 +92,7 @@ var parts embed.FS
 // script is the parts in the order in which they are one script.
 var script = func() *template.Template {
 	var b strings.Builder
-	for i, name := range []string{"settings.sh.tmpl", "flags.sh", "machine.sh", "files.sh", "download.sh", "plugin.sh", "install.sh"} {
+	for i, name := range []string{"settings.sh.tmpl", "flags.sh", "machine.sh", "files.sh", "download.sh", "plugin.sh", "merge.sh", "install.sh"} {
 		part, err := parts.ReadFile("script/" + name)
 		if err != nil {
 			panic(err)
@@ -95,9 +105,9 @@ var script = func() *template.Template {
 	return template.Must(template.New("node script").Funcs(template.FuncMap{"quote": quote}).Option("missingkey=zero").Parse(b.String()))
 }()
 
-// quote makes one word of s that a shell takes as it is.
-func quote(s string) string {
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+// quote makes one word of a value that a shell takes as it is.
+func quote(v any) string {
+	return "'" + strings.ReplaceAll(fmt.Sprint(v), "'", `'\''`) + "'"
 }
 
 // settings are the options as the script holds them.
@@ -107,6 +117,8 @@ type settings struct {
 	SHA256                           map[string]string
 	API                              string
 	DockerURL, ConfigSHA256, Config  string
+	MergeSum, MergeTail, MergeText   string
+	MergeLine, MergeDrop             int
 }
 
 // settle fills in the defaults and refuses what cannot be.
@@ -142,8 +154,11 @@ func settle(o Options) (settings, error) {
 		return s, refuse("take a config for "+string(release.API)+", or another release with its checksum",
 			"the config asks for provider API %s, but release %s speaks %s only", s.API, s.Release, release.API)
 	}
-	sum := sha256.Sum256(o.Config)
-	s.ConfigSHA256 = hex.EncodeToString(sum[:])
+	s.ConfigSHA256 = sumOf(o.Config)
+	if m := o.Merge; m != nil {
+		s.Config, s.ConfigSHA256, s.MergeSum = "", sumOf(m.New), sumOf(m.Old)
+		s.MergeLine, s.MergeDrop, s.MergeTail, s.MergeText = m.Edit.Line, m.Edit.Drop, m.Edit.Tail, m.Edit.Text
+	}
 	s.DockerURL, err = dockerURL(o.DockerInstall)
 	return s, err
 }
@@ -181,6 +196,11 @@ func (s *settings) pickRelease(registry kubelet.Registry, o Options) (release Re
 		s.URL = address
 	}
 	return release, known, checkURL("the plugin's URL", s.URL)
+}
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 func or(value, otherwise string) string {

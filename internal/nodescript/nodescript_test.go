@@ -188,6 +188,7 @@ func TestSettings(t *testing.T) {
 			"provider": "ecr-credential-provider", "bin_dir": "/opt/aws/bin", "config": "/opt/aws/config/custom-credential-providers.yaml", "release": "v1.31.7",
 			"url":          "https://artifacts.k8s.io/binaries/cloud-provider-aws/{tag}/linux/{arch}/ecr-credential-provider-linux-{arch}",
 			"sha256_amd64": release.SHA256["amd64"], "sha256_arm64": release.SHA256["arm64"], "api": "v1", "docker_url": "",
+			"merge_sum": "", "merge_line": "0", "merge_drop": "0", "merge_tail": "", "merge_text": "",
 		}},
 		{"everything else", Options{BinDir: "/b", ConfigFile: "/c", Release: "v9", URL: "http://[::1]:8/{arch}", SHA256: map[string]string{"amd64": sum}, DockerInstall: "20.10",
 			Config: []byte("credentialprovider.kubelet.k8s.io/v1alpha1")}, map[string]string{
@@ -198,6 +199,9 @@ func TestSettings(t *testing.T) {
 			"provider": "acr-credential-provider", "bin_dir": "/var/lib/rancher/credentialprovider/bin", "config": "/var/lib/rancher/credentialprovider/config.yaml",
 			"release": "unnamed", "url": "https://unknown.invalid/acr-credential-provider", "sha256_amd64": strings.ToLower(sum), "sha256_arm64": "",
 		}},
+		{"a merge", Options{Merge: &Merge{Edit: kubelet.Edit{Line: 3, Drop: 1, Tail: "]}'", Text: "\n- it's"}, Old: []byte("old"), New: []byte("new")}}, map[string]string{
+			"config_text": "", "config_sha256": sumOf([]byte("new")), "merge_sum": sumOf([]byte("old")), "merge_line": "3", "merge_drop": "1", "merge_tail": "]}'", "merge_text": "\n- it's",
+		}},
 		{"an installer of one's own", Options{DockerInstall: "https://mirror.example/docker.sh"}, map[string]string{"docker_url": "https://mirror.example/docker.sh"}},
 		{"one checksum of one's own", Options{SHA256: map[string]string{"arm64": sum}}, map[string]string{"sha256_amd64": release.SHA256["amd64"], "sha256_arm64": strings.ToLower(sum)}},
 	} {
@@ -206,7 +210,9 @@ func TestSettings(t *testing.T) {
 				tt.o.Config = []byte(goodConfig)
 			}
 			maps.Copy(tt.want, waits)
-			tt.want["config_text"], tt.want["config_sha256"] = string(tt.o.Config), sumOf(tt.o.Config)
+			if tt.o.Merge == nil {
+				tt.want["config_text"], tt.want["config_sha256"] = string(tt.o.Config), sumOf(tt.o.Config)
+			}
 			got := assigned(generated(t, tt.o))
 			for name := range got {
 				if _, asked := tt.want[name]; !asked && tt.name != "defaults" {
@@ -279,7 +285,7 @@ func FuzzWrite(f *testing.F) {
 			names = append(names, head[m[2]:m[3]])
 			last = m[1]
 		}
-		if want := strings.Fields("provider bin_dir config release url sha256_amd64 sha256_arm64 api docker_url config_sha256 config_text"); !slices.Equal(names, want) {
+		if want := strings.Fields("provider bin_dir config release url sha256_amd64 sha256_arm64 api docker_url config_sha256 config_text merge_sum merge_line merge_drop merge_tail merge_text"); !slices.Equal(names, want) {
 			t.Fatalf("it sets %q", names)
 		}
 		if between := strings.Join(left[1:], "") + head[last:]; strings.Trim(strings.Replace(between, noted, "", 1), "\n") != "" {
