@@ -134,7 +134,7 @@ func checkSource(c *cli.Context) error {
 		return usagef("give one of them", "--%s and --%s contradict each other", flagPlan, flagResume)
 	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && !sel.Empty():
 		return usagef("drop the names and selecting flags", "--%s and --%s say themselves which clusters are meant", flagPlan, flagResume)
-	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && anySet(c, flagProvider, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI, flagReplaceArg):
+	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && anySet(c, flagProvider, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI, flagReplaceArg, flagMerge):
 		return usagef("drop them, or plan anew", "--%s and --%s say themselves what is changed", flagPlan, flagResume)
 	case c.IsSet(flagChecksum) && !c.IsSet(flagPlan):
 		return usagef("give --plan FILE, too", "--%s belongs to --%s", flagChecksum, flagPlan)

@@ -44,9 +44,9 @@ func words(flags map[string]string, names ...string) string {
 	for _, name := range names {
 		switch value, ok := flags[name]; {
 		case !ok:
-		case name == flagInsecure && value == "true":
+		case (name == flagInsecure || name == flagMerge) && value == "true":
 			b.WriteString(" --" + name)
-		case name == flagInsecure:
+		case name == flagInsecure, name == flagMerge:
 		default:
 			b.WriteString(" --" + name + " " + shellWord(value))
 		}
@@ -84,10 +84,13 @@ func planWords(c *cli.Context, p *fleet.Planner) string {
 	if p.Provider != "" && p.Provider != kubelet.ECR {
 		flags[flagProvider] = string(p.Provider)
 	}
+	if p.MergeConfig {
+		flags[flagMerge] = "true"
+	}
 	if p.API != kubelet.APIv1 {
 		flags[flagProviderAPI] = string(p.API)
 	}
-	text := words(flags, append(slices.Clone(rancherFlags), flagProvider, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI)...)
+	text := words(flags, append(slices.Clone(rancherFlags), flagProvider, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI, flagMerge)...)
 	for _, name := range p.ReplaceArgs {
 		text += words(map[string]string{flagReplaceArg: name}, flagReplaceArg)
 	}

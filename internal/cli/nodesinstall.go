@@ -9,7 +9,6 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/fleet"
-	"rkepatch/internal/kubelet"
 	"rkepatch/internal/nodes"
 	"rkepatch/internal/nodescript"
 )
@@ -47,11 +46,10 @@ func (a *app) nodesInstall(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := a.scriptOptions(c)
+	o, registry, err := a.scriptOptions(c)
 	if err != nil {
 		return err
 	}
-	registry, _ := kubelet.RegistryByKind(o.Provider)
 	o.Local = c.String(flagFromImage) != ""
 	fromPath := "/" + registry.Provider
 	if c.IsSet(flagFromImagePath) {
@@ -91,7 +89,7 @@ func (a *app) nodesInstall(c *cli.Context) error {
 		return nil
 	}, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
 		return checker.Install(ctx, nodes.InstallQuery{
-			Query: ask.Query, Script: script.Bytes(), URL: c.String(flagMirror),
+			Query: ask.Query, Script: script.Bytes(), Registry: registry, Merge: c.Bool(flagMerge), URL: c.String(flagMirror),
 			FromImage: c.String(flagFromImage), FromImagePath: fromPath, Replace: c.Bool(flagReplace), Proxy: proxy,
 		})
 	}, ExitFailed)

@@ -22,6 +22,7 @@ const (
 	flagProviderAPI    = "provider-api"
 	flagPatch          = "patch"
 	flagReplaceArg     = "replace-arg"
+	flagMerge          = "merge-provider-config"
 )
 
 // providerFlags say which provider is wanted, and where it lies on the nodes.
@@ -38,6 +39,7 @@ func patchFlags() []cli.Flag {
 	return append(providerFlags(),
 		&cli.StringFlag{Name: flagPatch, Usage: "merge the kubelet snippet in `FILE` (YAML) instead of the provider's flags; - is stdin"},
 		&cli.StringSliceFlag{Name: flagReplaceArg, Usage: "allow the present value of kubelet argument `NAME` to be replaced (may be repeated)"},
+		&cli.BoolFlag{Name: flagMerge, Usage: "where the kubelets have a provider config already, keep its path and bin dir and add the provider to that file"},
 	)
 }
 
@@ -77,12 +79,18 @@ func (a *app) planner(c *cli.Context, client *rancher.Client) (*fleet.Planner, e
 		kind = "" // the snippet does not say whose provider it is for
 	}
 	replace := c.StringSlice(flagReplaceArg)
+	switch {
+	case c.Bool(flagMerge) && c.String(flagPatch) != "":
+		return nil, usagef("use one of them", "--%s is for the provider's own flags, not for those of --%s", flagMerge, flagPatch)
+	case c.Bool(flagMerge) && (slices.Contains(replace, kubelet.FlagProviderConfig) || slices.Contains(replace, kubelet.FlagProviderBinDir)):
+		return nil, usagef("use one of them", "--%s keeps what --%s gives up", flagMerge, flagReplaceArg)
+	}
 	for _, name := range replace {
 		if _, ok := patch.Args[name]; !ok {
 			return nil, usagef("name one of the arguments that the patch sets, without leading dashes", "--%s %q: the patch does not set that argument", flagReplaceArg, name)
 		}
 	}
-	return &fleet.Planner{Rancher: client, Patch: patch, ReplaceArgs: replace, API: api, Provider: kind}, nil
+	return &fleet.Planner{Rancher: client, Patch: patch, ReplaceArgs: replace, API: api, Provider: kind, MergeConfig: c.Bool(flagMerge)}, nil
 }
 
 func (a *app) readPatch(c *cli.Context, registry kubelet.Registry) (rkeconfig.Patch, error) {

@@ -120,7 +120,7 @@ func Catalogue() []Finding {
 		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning, Todo: mergeTodos[k.Code]})
 	}
 	g := WithProviderRules(ProviderPatch(kubelet.DefaultBinDir, kubelet.DefaultProviderConfig)).Groups[0]
-	return append(append(out, g.Half, g.Incomplete, g.Taken, g.Unmounted), fromKubelet(kubelet.Catalogue())...)
+	return append(append(out, g.Half, g.Incomplete, g.Taken, joinsFinding, g.Unmounted), fromKubelet(kubelet.Catalogue())...)
 }
 
 // hindersOnly are the blocks that say why a cluster cannot be changed, not that

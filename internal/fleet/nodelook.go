@@ -134,7 +134,7 @@ func (l *NodeLook) visit(ctx context.Context, planner *Planner, p *ClusterPlan, 
 	if !ok && setsProvider(planner.Patch) {
 		// Something stands in the way of the merge. What the patch wants is looked
 		// for all the same, and the cluster is not called ready.
-		q, ok = l.wantedQuery(p.cluster, p.result, planner.Patch), true
+		q, ok = l.wantedQuery(p.cluster, p.result, p.patch), true
 		out.Findings = slices.DeleteFunc(slices.Clone(p.Findings), func(f Finding) bool { return f.Severity != Block })
 	}
 	if !ok {
@@ -149,7 +149,7 @@ func (l *NodeLook) visit(ctx context.Context, planner *Planner, p *ClusterPlan, 
 	}
 	out.Findings = append(out.Findings, l.findings(p.cluster, out.Nodes, err)...)
 	if l.Applied {
-		out.Findings = append(out.Findings, l.appliedFindings(ctx, planner.Patch, p.cluster)...)
+		out.Findings = append(out.Findings, l.appliedFindings(ctx, p.patch, p.cluster)...)
 	}
 	return out
 }

@@ -60,6 +60,7 @@ type ClusterPlan struct {
 
 	cluster *rancher.Cluster   // as it was read, for a look at its nodes; nil in a plan from a file
 	result  rkeconfig.Document // of the merge, also where it must not be stored
+	patch   rkeconfig.Patch    // that was merged
 }
 
 // Worst gives the most severe finding, if there is one.
@@ -89,6 +90,9 @@ type Planner struct {
 	API kubelet.API
 	// Provider says whose provider the patch is for; "" is not known.
 	Provider kubelet.Kind
+	// MergeConfig leaves the provider flags of a cluster that has both as they are:
+	// the provider is to join others in the config that they name.
+	MergeConfig bool
 	// WideDiffs fills ClusterPlan.WideDiff, for the review page.
 	WideDiffs bool
 
@@ -220,12 +224,13 @@ func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
 	}
 	s.version, s.versionErr = kubelet.ParseVersion(doc.KubernetesVersion())
 
-	merged := rkeconfig.Merge(doc, p.Patch, p.mergeOptions(cl))
+	patch, joins := p.patchFor(doc)
+	merged := rkeconfig.Merge(doc, patch, p.mergeOptions(cl))
 	out.Patched = merged.State
 	if p.KeepClusters {
-		out.cluster, out.result = cl, merged.Document
+		out.cluster, out.result, out.patch = cl, merged.Document, patch
 	}
-	out.Findings = append(apply(clusterRules, s, false), merged.Findings...)
+	out.Findings = slices.Concat(apply(clusterRules, s, false), merged.Findings, joins)
 	if s.versionErr == nil && setsProvider(p.Patch) {
 		today := doc.ExtraArgs()
 		out.Findings = append(out.Findings, fromKubelet(kubelet.Judge(s.version, kubelet.Flags{
@@ -240,7 +245,7 @@ func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
 			out.Action = ActionBlocked
 		}
 	case !blocked(out.Findings):
-		out.Basis = p.Patch.Basis(doc)
+		out.Basis = patch.Basis(doc)
 		out.fill(cl, doc, merged.Document, merged.Changes, p.WideDiffs)
 	}
 	return out

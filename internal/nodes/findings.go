@@ -21,7 +21,7 @@ type Finding struct {
 // the table; Message is its general meaning. Reports also hold the remarks of
 // kubelet.Foresee, with their own codes.
 func Catalogue() []Finding {
-	return slices.Concat(catalogue, rehearsalCatalogue, runningCatalogue, installCatalogue)
+	return slices.Concat(catalogue, rehearsalCatalogue, runningCatalogue, installCatalogue, mergeCatalogue)
 }
 
 // The codes of the findings.

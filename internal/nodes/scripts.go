@@ -28,7 +28,7 @@ var (
 	//go:embed scripts/words.txt
 	words string
 
-	probeSh = commonSh + checkSh + runningSh + rehearseSh + mainSh
+	probeSh = commonSh + keylessSh + checkSh + runningSh + rehearseSh + mainSh
 )
 
 // The modes of the script.
