@@ -63,8 +63,12 @@ func (a *app) nodesInstall(c *cli.Context) error {
 		if !a.streams.Terminal {
 			return usagef("look first with rkepatch nodes check, then say --yes", "there is no terminal to ask on")
 		}
-		fmt.Fprintf(a.streams.Err, "Install %s to %s and %s on every node of %s that lacks them? Only \"yes\" is taken for an answer: ",
-			strings.TrimSpace(registry.Provider+" "+o.Release), o.BinDir, o.ConfigFile, inWords(sel))
+		to := o.BinDir + " and " + o.ConfigFile
+		if c.Bool(flagMerge) {
+			to += ", or where the kubelets have a provider config already,"
+		}
+		fmt.Fprintf(a.streams.Err, "Install %s to %s on every node of %s that lacks it? Only \"yes\" is taken for an answer: ",
+			strings.TrimSpace(registry.Provider+" "+o.Release), to, inWords(sel))
 		answer, err := a.readLine(c.Context)
 		if err != nil {
 			return err

@@ -49,10 +49,11 @@ func wantedProvider(c *cli.Context) (kubelet.Registry, kubelet.API, error) {
 	if !ok {
 		return r, "", usagef("ecr, acr or gcp", "--%s %q is none that this program knows", flagProvider, c.String(flagProvider))
 	}
-	for name, into := range map[string]*string{flagBinDir: &r.BinDir, flagProviderConfig: &r.Config} {
-		if c.IsSet(name) {
-			*into = c.String(name)
-		}
+	if c.IsSet(flagBinDir) {
+		r.BinDir = c.String(flagBinDir)
+	}
+	if c.IsSet(flagProviderConfig) {
+		r.Config = c.String(flagProviderConfig)
 	}
 	api := kubelet.API(c.String(flagProviderAPI))
 	if api != kubelet.APIv1 && api != kubelet.APIv1alpha1 {
@@ -96,9 +97,9 @@ func (a *app) planner(c *cli.Context, client *rancher.Client) (*fleet.Planner, e
 func (a *app) readPatch(c *cli.Context, registry kubelet.Registry) (rkeconfig.Patch, error) {
 	file := c.String(flagPatch)
 	if file == "" {
-		for name, p := range map[string]string{flagBinDir: registry.BinDir, flagProviderConfig: registry.Config} {
-			if !path.IsAbs(p) || path.Clean(p) != p || strings.ContainsAny(p, ": ,\t\n") {
-				return rkeconfig.Patch{}, usagef("a plain absolute path such as /opt/aws/bin, without trailing slash, colon, comma or space", "--%s %q cannot be a path on a node", name, p)
+		for _, f := range []struct{ name, path string }{{flagBinDir, registry.BinDir}, {flagProviderConfig, registry.Config}} {
+			if !path.IsAbs(f.path) || path.Clean(f.path) != f.path || strings.ContainsAny(f.path, ": ,\t\n") {
+				return rkeconfig.Patch{}, usagef("a plain absolute path such as /opt/aws/bin, without trailing slash, colon, comma or space", "--%s %q cannot be a path on a node", f.name, f.path)
 			}
 		}
 		return fleet.ProviderPatch(registry.BinDir, registry.Config), nil

@@ -25,6 +25,9 @@ func TestMergeConfigKeepsArguments(t *testing.T) {
 		{"another provider", theirs, ActionNone, []string{"provider-joins-others"}, "/var/lib/rancher/gcr/bin"},
 		{"none", simrancher.Cluster{}, ActionPatch, nil, kubelet.DefaultBinDir},
 		{"this one", withArgs(kubelet.FlagProviderBinDir, kubelet.DefaultBinDir, kubelet.FlagProviderConfig, kubelet.DefaultProviderConfig), ActionPatch, nil, kubelet.DefaultBinDir},
+		{"this one, binds and all", simrancher.Cluster{Kubelet: object{
+			"extraArgs":  args(kubelet.FlagProviderBinDir, kubelet.DefaultBinDir, kubelet.FlagProviderConfig, kubelet.DefaultProviderConfig),
+			"extraBinds": []any{"/opt/aws/bin:/opt/aws/bin:ro", "/opt/aws/config:/opt/aws/config:ro"}}}, ActionNone, []string{"provider-joins-others"}, kubelet.DefaultBinDir},
 		{"half of another", withArgs(kubelet.FlagProviderBinDir, "/opt/gcr/bin"), ActionBlocked, []string{"provider-already-configured"}, ""},
 		{"another that the kubelet cannot see", unmounted, ActionBlocked, []string{"provider-not-mounted", "provider-joins-others"}, "/opt/gcr/bin"},
 	} {

@@ -224,13 +224,13 @@ func (p *Planner) judge(cl *rancher.Cluster) *ClusterPlan {
 	}
 	s.version, s.versionErr = kubelet.ParseVersion(doc.KubernetesVersion())
 
-	patch, joins := p.patchFor(doc)
+	patch := p.patchFor(doc)
 	merged := rkeconfig.Merge(doc, patch, p.mergeOptions(cl))
 	out.Patched = merged.State
 	if p.KeepClusters {
 		out.cluster, out.result, out.patch = cl, merged.Document, patch
 	}
-	out.Findings = slices.Concat(apply(clusterRules, s, false), merged.Findings, joins)
+	out.Findings = slices.Concat(apply(clusterRules, s, false), merged.Findings, p.joins(merged))
 	if s.versionErr == nil && setsProvider(p.Patch) {
 		today := doc.ExtraArgs()
 		out.Findings = append(out.Findings, fromKubelet(kubelet.Judge(s.version, kubelet.Flags{

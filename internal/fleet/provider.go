@@ -68,19 +68,29 @@ var joinsFinding = Finding{
 		"their arguments stay, so Rancher restarts none",
 }
 
-// patchFor gives the patch for a cluster with this config and, with MergeConfig
-// and other provider flags there, says so.
-func (p *Planner) patchFor(doc rkeconfig.Document) (rkeconfig.Patch, []Finding) {
+// patchFor gives the patch for a cluster with this config: with MergeConfig, what
+// both provider flags say today is what they are to say.
+func (p *Planner) patchFor(doc rkeconfig.Document) rkeconfig.Patch {
 	args := doc.ExtraArgs()
 	config, binDir := args[kubelet.FlagProviderConfig], args[kubelet.FlagProviderBinDir]
 	switch {
 	case !p.MergeConfig || config == "" || binDir == "":
-		return p.Patch, nil
+		return p.Patch
 	case config == p.Patch.Args[kubelet.FlagProviderConfig] && binDir == p.Patch.Args[kubelet.FlagProviderBinDir]:
-		return p.Patch, nil
+		return p.Patch
 	}
-	patch := WithProviderRules(rkeconfig.Patch{Args: map[string]string{kubelet.FlagProviderConfig: config, kubelet.FlagProviderBinDir: binDir}})
+	return WithProviderRules(rkeconfig.Patch{Args: map[string]string{kubelet.FlagProviderConfig: config, kubelet.FlagProviderBinDir: binDir}})
+}
+
+// joins says of a cluster for which there is nothing to change that its nodes
+// have a config to which the provider is to be added.
+func (p *Planner) joins(merged rkeconfig.Result) []Finding {
+	if !p.MergeConfig || merged.State != rkeconfig.Patched {
+		return nil
+	}
+	args := merged.Document.ExtraArgs()
 	f := joinsFinding
-	f.Message = fmt.Sprintf("the kubelets keep %.120q and %.120q; the provider is to be added to that file, which they read only when they start", config, binDir)
-	return patch, []Finding{f}
+	f.Message = fmt.Sprintf("the kubelets keep %.120q and %.120q; the provider is to be added to that file, which they read only when they start",
+		args[kubelet.FlagProviderConfig], args[kubelet.FlagProviderBinDir])
+	return []Finding{f}
 }
