@@ -156,7 +156,7 @@ var remarks = []struct {
 	{"binary-not-a-plugin", Fatal, "the program speaks no version of the provider API; docker-credential-ecr-login for one is another thing",
 		todoBinary, each(notPlugin)},
 	{"binary-api", Fatal, "the program does not speak the apiVersion that the config names: the kubelet starts and all pulls silently go on without credentials",
-		"name the apiVersion that the program speaks, v1alpha1 up to v1.27.0 and v1 from v1.27.1 on, or change the program", each(apiNotSpoken)},
+		"name the apiVersion that the program speaks (ECR's: v1alpha1 up to v1.27.0, v1 from v1.27.1 on), or change the program", each(apiNotSpoken)},
 	{"api-v1beta1", Fatal, "no release of ecr-credential-provider ever spoke v1beta1",
 		"say v1, or v1alpha1 for a binary up to v1.27.0", each(beta)},
 	{"args-verbosity", Fatal, "ecr-credential-provider does not know --v and ends with an error; the argument comes from GCP's examples",
