@@ -122,6 +122,7 @@ func TestMergeConfigRefuses(t *testing.T) {
 		{"the same registries under another name", strings.Replace(azure, "name: acr-credential-provider", "name: my-ecr-provider", 1), ""},
 		{"a list in flow style", "apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders: [{name: a, matchImages: [a], defaultCacheDuration: 0s, apiVersion: credentialprovider.kubelet.k8s.io/v1}]\n", "plain way"},
 		{"a secret behind the list in JSON", strings.Replace(compact, `"kind"`, `"x":"s3cr3t","kind"`, 1), "plain way"},
+		{"a text that looks like the list", "x: '\nproviders:\n- name: auth-provider-gcp\n'\n\"providers\":\n- name: auth-provider-gcp\n  matchImages: [gcr.io]\n  defaultCacheDuration: 0s\n  apiVersion: credentialprovider.kubelet.k8s.io/v1\napiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\n", "cannot be found for certain"},
 		{"a quoted key", strings.Replace(azure, "providers:", `"providers":`, 1), "plain way"},
 		{"a list that an alias stands for", "x: &l\n- {name: a, matchImages: [a], defaultCacheDuration: 0s, apiVersion: credentialprovider.kubelet.k8s.io/v1}\nproviders: *l\napiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\n", "plain way"},
 		{"a text that goes on behind a comment", azure + "  - name: B\n    value: |+\n      a\n\n      # still the text\n", "cannot be found for certain"},
