@@ -177,7 +177,9 @@ func TestMergeImpossible(t *testing.T) {
 		{name: "the other binary is not there", config: strings.Replace(inUse, "harbor-", "gone-", 1), says: "gone-credential-provider did not exist"},
 		{name: "our entry is there and differs", config: inUse + ours, says: "its entry is there already and differs"},
 		{name: "and is replaced", config: inUse + ours, change: func(_ tree, q *InstallQuery) { q.Replace = true }},
-		{name: "ECR under another name", config: strings.Replace(inUse, "harbor-", "my-ecr-", 1), change: func(n tree, _ *InstallQuery) { n.write(binDir+"/my-ecr-credential-provider", "#!/bin/sh\n"+answersV1, 0o755) }, says: "is for the same registries"},
+		{name: "ECR under another name", config: strings.Replace(inUse, "harbor-", "my-ecr-", 1), change: func(n tree, _ *InstallQuery) {
+			n.write(binDir+"/my-ecr-credential-provider", "#!/bin/sh\n"+answersV1, 0o755)
+		}, says: "is for the same registries"},
 		{name: "not wanted", config: inUse + inUse, change: func(_ tree, q *InstallQuery) { q.Merge = false }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
