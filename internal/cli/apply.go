@@ -117,6 +117,7 @@ func (a *app) apply(c *cli.Context) error {
 		return err
 	}
 	sortPlans(c, j.plans)
+	look.Want(j.session.planner)
 	if j.look = look; !c.Bool(flagSkipNodeCheck) {
 		if err := a.checkPlans(c, j); err != nil {
 			return err
@@ -133,7 +134,7 @@ func checkSource(c *cli.Context) error {
 		return usagef("give one of them", "--%s and --%s contradict each other", flagPlan, flagResume)
 	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && !sel.Empty():
 		return usagef("drop the names and selecting flags", "--%s and --%s say themselves which clusters are meant", flagPlan, flagResume)
-	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && anySet(c, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI, flagReplaceArg):
+	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && anySet(c, flagProvider, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI, flagReplaceArg, flagMerge):
 		return usagef("drop them, or plan anew", "--%s and --%s say themselves what is changed", flagPlan, flagResume)
 	case c.IsSet(flagChecksum) && !c.IsSet(flagPlan):
 		return usagef("give --plan FILE, too", "--%s belongs to --%s", flagChecksum, flagPlan)
@@ -261,7 +262,6 @@ func (a *app) checkPlans(c *cli.Context, j *job) error {
 	}
 	fmt.Fprintf(a.streams.Err, "rkepatch: looking at the nodes of %d cluster(s)\n", len(todo))
 	text := a.reviewText(j.session)
-	j.look.Query.ProviderAPI = j.session.planner.API
 	checked := map[string]*fleet.ClusterPlan{}
 	err := j.look.CheckPlans(c.Context, j.session.planner, todo, clustersAtOnce, func(found fleet.Checked) {
 		checked[found.Plan.ID] = found.Plan

@@ -44,9 +44,9 @@ func words(flags map[string]string, names ...string) string {
 	for _, name := range names {
 		switch value, ok := flags[name]; {
 		case !ok:
-		case name == flagInsecure && value == "true":
+		case (name == flagInsecure || name == flagMerge) && value == "true":
 			b.WriteString(" --" + name)
-		case name == flagInsecure:
+		case name == flagInsecure, name == flagMerge:
 		default:
 			b.WriteString(" --" + name + " " + shellWord(value))
 		}
@@ -70,17 +70,27 @@ func planWords(c *cli.Context, p *fleet.Planner) string {
 	case !maps.Equal(p.Patch.Args, provider.Args) || !slices.Equal(p.Patch.Binds, provider.Binds):
 		flags[flagPatch] = "FILE" // the snippet of a plan file lies nobody knows where
 	default:
-		if binDir != kubelet.DefaultBinDir {
+		registry, ok := kubelet.RegistryByKind(p.Provider)
+		if !ok {
+			registry, _ = kubelet.RegistryByKind(kubelet.ECR)
+		}
+		if binDir != registry.BinDir {
 			flags[flagBinDir] = binDir
 		}
-		if config != kubelet.DefaultProviderConfig {
+		if config != registry.Config {
 			flags[flagProviderConfig] = config
 		}
+	}
+	if p.Provider != "" && p.Provider != kubelet.ECR {
+		flags[flagProvider] = string(p.Provider)
+	}
+	if p.MergeConfig {
+		flags[flagMerge] = "true"
 	}
 	if p.API != kubelet.APIv1 {
 		flags[flagProviderAPI] = string(p.API)
 	}
-	text := words(flags, append(slices.Clone(rancherFlags), flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI)...)
+	text := words(flags, append(slices.Clone(rancherFlags), flagProvider, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI, flagMerge)...)
 	for _, name := range p.ReplaceArgs {
 		text += words(map[string]string{flagReplaceArg: name}, flagReplaceArg)
 	}

@@ -67,6 +67,8 @@ func TestPlanWords(t *testing.T) {
 		{"the usual", nil, fleet.Planner{Patch: usual, API: kubelet.APIv1}, ""},
 		{"other paths", []string{"--url", "https://r.example.com", "--bin-dir", "/opt/other"}, fleet.Planner{Patch: provider("/opt/other", "/opt/c.yaml"), API: kubelet.APIv1},
 			" --url https://r.example.com --bin-dir /opt/other --provider-config /opt/c.yaml"},
+		{"another cloud, beside others", nil, fleet.Planner{Patch: provider("/var/lib/rancher/credentialprovider/bin", "/opt/c.yaml"), API: kubelet.APIv1, Provider: kubelet.ACR, MergeConfig: true},
+			" --provider acr --provider-config /opt/c.yaml --merge-provider-config"},
 		{"the older API, arguments that may be lost", nil, fleet.Planner{Patch: usual, API: kubelet.APIv1alpha1, ReplaceArgs: []string{kubelet.FlagProviderConfig, "v"}},
 			" --provider-api v1alpha1 --replace-arg image-credential-provider-config --replace-arg v"},
 		{"a snippet", []string{"--patch", "/srv/my patch.yaml"}, fleet.Planner{Patch: snippet, API: kubelet.APIv1}, " --patch '/srv/my patch.yaml'"},

@@ -67,7 +67,7 @@ func (a *app) file(c *cli.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
-	result, err := f.Patch(planner.Patch, clusterfile.Options{ReplaceArgs: planner.ReplaceArgs, API: planner.API})
+	result, err := f.Patch(planner.Patch, clusterfile.Options{ReplaceArgs: planner.ReplaceArgs, API: planner.API, Provider: planner.Provider})
 	if err != nil {
 		return fmt.Errorf("patching %s: %w", name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -31,7 +32,7 @@ func (a *app) nodesInstallCommand() *cli.Command {
 		Flags: concat([]cli.Flag{
 			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.StringFlag{Name: flagFromImage, Usage: "take the binary out of `IMAGE` instead of downloading it; its checksum is verified all the same"},
-			&cli.StringFlag{Name: flagFromImagePath, Value: "/ecr-credential-provider", Usage: "where `FILE` lies in that image"},
+			&cli.StringFlag{Name: flagFromImagePath, Usage: "where `FILE` lies in that image (default: the provider's name, in the root directory)"},
 			&cli.StringFlag{Name: flagProxy, Usage: "download through the HTTP proxy at `URL`, without credentials in it"},
 			&cli.StringFlag{Name: flagNoProxy, Usage: "`HOSTS` to reach without the proxy, such as .example.com,10.0.0.0/8"},
 			&cli.BoolFlag{Name: flagReplace, Usage: "replace a different binary or config that is there; a backup is kept"},
@@ -45,11 +46,15 @@ func (a *app) nodesInstall(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	o, err := a.scriptOptions(c)
+	o, registry, err := a.scriptOptions(c)
 	if err != nil {
 		return err
 	}
 	o.Local = c.String(flagFromImage) != ""
+	fromPath := "/" + registry.Provider
+	if c.IsSet(flagFromImagePath) {
+		fromPath = c.String(flagFromImagePath)
+	}
 	var script bytes.Buffer
 	if err := nodescript.Write(&script, o); err != nil {
 		return err
@@ -58,8 +63,12 @@ func (a *app) nodesInstall(c *cli.Context) error {
 		if !a.streams.Terminal {
 			return usagef("look first with rkepatch nodes check, then say --yes", "there is no terminal to ask on")
 		}
-		fmt.Fprintf(a.streams.Err, "Install ecr-credential-provider %s to %s and %s on every node of %s that lacks them? Only \"yes\" is taken for an answer: ",
-			c.String(flagRelease), o.BinDir, o.ConfigFile, inWords(sel))
+		to := o.BinDir + " and " + o.ConfigFile
+		if c.Bool(flagMerge) {
+			to += ", or where the kubelets have a provider config already,"
+		}
+		fmt.Fprintf(a.streams.Err, "Install %s to %s on every node of %s that lacks it? Only \"yes\" is taken for an answer: ",
+			strings.TrimSpace(registry.Provider+" "+o.Release), to, inWords(sel))
 		answer, err := a.readLine(c.Context)
 		if err != nil {
 			return err
@@ -84,8 +93,8 @@ func (a *app) nodesInstall(c *cli.Context) error {
 		return nil
 	}, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
 		return checker.Install(ctx, nodes.InstallQuery{
-			Query: ask.Query, Script: script.Bytes(), URL: c.String(flagMirror),
-			FromImage: c.String(flagFromImage), FromImagePath: c.String(flagFromImagePath), Replace: c.Bool(flagReplace), Proxy: proxy,
+			Query: ask.Query, Script: script.Bytes(), Registry: registry, Merge: c.Bool(flagMerge), URL: c.String(flagMirror),
+			FromImage: c.String(flagFromImage), FromImagePath: fromPath, Replace: c.Bool(flagReplace), Proxy: proxy,
 		})
 	}, ExitFailed)
 	if err == nil {

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -17,14 +19,17 @@ const (
 	flagSHA256        = "sha256"
 	flagDockerInstall = "docker-install"
 	flagFile          = "file"
+	flagCloudConfig   = "cloud-config"
+	flagExisting      = "existing-config"
 )
 
 // scriptFlags say what is installed on a node.
 func scriptFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: flagRelease, Value: nodescript.DefaultRelease, Usage: "`TAG` of the provider; the checksums of " + releases() + " are known"},
+		&cli.StringFlag{Name: flagRelease, Value: nodescript.DefaultRelease, Usage: "`TAG` of the provider; the checksums of ECR's " + releases() + " are known, none of acr and gcp"},
 		&cli.StringFlag{Name: flagMirror, Usage: "download the binary from `URL`, in which {tag} and {arch} are filled in; its checksum is verified all the same"},
 		&cli.StringSliceFlag{Name: flagSHA256, Usage: "checksum of the binary, as `ARCH=SUM` (amd64, arm64), for a release that is not known"},
+		&cli.StringFlag{Name: flagCloudConfig, Value: kubelet.DefaultCloudConfig, Usage: "`FILE` with the Azure cloud config, as the kubelet's container sees it, for --provider acr"},
 	}
 }
 
@@ -49,7 +54,9 @@ func (a *app) nodesScriptCommand() *cli.Command {
 			&cli.StringFlag{Name: flagFile, Aliases: []string{"f"}, Usage: "write to `FILE` instead of stdout"},
 			&cli.StringFlag{Name: flagDockerInstall, Usage: "make it install Docker `VERSION` (such as 20.10) afterwards, as Rancher's node templates need it"},
 			&cli.StringFlag{Name: flagForVersion, Usage: "write the config for kubelets from the present one up to `VERSION` (default: 1.27)"},
-		}, scriptFlags(), patchFlags()[:3]),
+			&cli.StringFlag{Name: flagExisting, Usage: "make it add the provider to the config that the nodes have, of which `FILE` is a copy; others' entries are not in the script"},
+			&cli.BoolFlag{Name: flagReplace, Usage: "with --" + flagExisting + ": replace the provider's own entry in it"},
+		}, scriptFlags(), providerFlags()),
 		Action: a.nodesScript,
 	}
 }
@@ -58,9 +65,14 @@ func (a *app) nodesScript(c *cli.Context) error {
 	if c.Args().Present() {
 		return usagef("the script is the same for every cluster", "nodes script takes no names, got %q", c.Args().First())
 	}
-	o, err := a.scriptOptions(c)
+	o, registry, err := a.scriptOptions(c)
 	if err != nil {
 		return err
+	}
+	if c.IsSet(flagExisting) {
+		if err := a.mergeExisting(c, &o, registry); err != nil {
+			return err
+		}
 	}
 	o.DockerInstall = c.String(flagDockerInstall)
 	name := c.String(flagFile)
@@ -81,32 +93,83 @@ func (a *app) nodesScript(c *cli.Context) error {
 	return nil
 }
 
+// plainPath are the paths that a config can name without quotes.
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9._-]+)+$`)
+
 // scriptOptions reads scriptFlags and the paths, and builds the config.
-func (a *app) scriptOptions(c *cli.Context) (nodescript.Options, error) {
-	o := nodescript.Options{
-		BinDir: c.String(flagBinDir), ConfigFile: c.String(flagProviderConfig),
-		Release: c.String(flagRelease), URL: c.String(flagMirror), SHA256: map[string]string{},
+func (a *app) scriptOptions(c *cli.Context) (o nodescript.Options, registry kubelet.Registry, err error) {
+	registry, api, err := wantedProvider(c)
+	if err != nil {
+		return o, registry, err
+	}
+	o = nodescript.Options{
+		Provider: registry.Kind, BinDir: registry.BinDir, ConfigFile: registry.Config, URL: c.String(flagMirror), SHA256: map[string]string{},
+	}
+	if registry.Kind == kubelet.ECR || c.IsSet(flagRelease) {
+		o.Release = c.String(flagRelease)
+	}
+	if c.IsSet(flagCloudConfig) {
+		if registry.Kind != kubelet.ACR {
+			return o, registry, usagef("drop it", "--%s is for --%s acr only", flagCloudConfig, flagProvider)
+		}
+		if !plainPath.MatchString(c.String(flagCloudConfig)) {
+			return o, registry, usagef("an absolute path of letters, digits and . _ / -, such as "+kubelet.DefaultCloudConfig, "--%s %q cannot be a path on a node", flagCloudConfig, c.String(flagCloudConfig))
+		}
+		registry.Args = []string{c.String(flagCloudConfig)}
 	}
 	for _, pair := range c.StringSlice(flagSHA256) {
 		arch, sum, ok := strings.Cut(pair, "=")
 		if !ok {
-			return o, usagef("such as --sha256 amd64=7644623e…", "--%s %q is not ARCH=SUM", flagSHA256, pair)
+			return o, registry, usagef("such as --sha256 amd64=7644623e…", "--%s %q is not ARCH=SUM", flagSHA256, pair)
 		}
 		o.SHA256[arch] = sum
 	}
-	api := kubelet.API(c.String(flagProviderAPI))
 	version := kubelet.Version{Major: 1, Minor: 27}
 	if text := c.String(flagForVersion); text != "" {
 		v, err := kubelet.ParseVersion(text)
 		if err != nil {
-			return o, usagef("such as 1.27", "--%s %q is no Kubernetes version", flagForVersion, text)
+			return o, registry, usagef("such as 1.27", "--%s %q is no Kubernetes version", flagForVersion, text)
 		}
 		version = v
 	}
-	config, err := kubelet.BuildConfig(version, api)
+	config, err := kubelet.BuildConfig(registry, version, api)
 	if err != nil {
-		return o, usagef("released providers speak v1 (from v1.27.1 on) or v1alpha1 (before)", "%s", err)
+		return o, registry, usagef("kubelets before 1.26 take v1alpha1 only", "%s", err)
 	}
 	o.Config = config
-	return o, nil
+	return o, registry, nil
+}
+
+// mergeExisting makes o add its provider to the config in --existing-config, and
+// says with which kubelets the result works.
+func (a *app) mergeExisting(c *cli.Context, o *nodescript.Options, registry kubelet.Registry) error {
+	existing, err := readFile(a.streams, c.String(flagExisting))
+	if err != nil {
+		return usagef("give a copy of the nodes' config, or - for stdin", "reading the existing config: %s", err)
+	}
+	m, err := kubelet.MergeConfig(existing, registry, kubelet.API(c.String(flagProviderAPI)), c.Bool(flagReplace))
+	if err != nil {
+		hint := "add the entry by hand; docs/registries.md shows it"
+		if errors.Is(err, kubelet.ErrEntryDiffers) {
+			hint = "--" + flagReplace + " puts the new entry in its place"
+		}
+		return usagef(hint, "merging into %s: %s", c.String(flagExisting), err)
+	}
+	node := kubelet.Provider{ConfigPath: o.ConfigFile, ConfigState: kubelet.PathRegular, Config: m.Config, BinDir: o.BinDir, BinDirState: kubelet.PathDirectory}
+	target := registry.Gone
+	if text := c.String(flagForVersion); text != "" {
+		if target, err = kubelet.ParseVersion(text); err != nil {
+			return err // scriptOptions has read it
+		}
+	}
+	if refusal := kubelet.Start(target, node); refusal != nil {
+		return usagef("mend the existing config first", "a %s kubelet would not start with the merged config: %s", target, refusal.Reason)
+	}
+	first := target
+	for first.Minor > 20 && kubelet.Start(kubelet.Version{Major: 1, Minor: first.Minor - 1}, node) == nil {
+		first.Minor--
+	}
+	fmt.Fprintf(a.streams.Err, "rkepatch: kubelets from %s to %s start with the merged config; they read it when they start, so restart them one node at a time, or let the next upgrade do it\n", first, target)
+	o.Merge = &nodescript.Merge{Edit: m.Edit, Old: existing, New: m.Config}
+	return nil
 }

@@ -110,8 +110,9 @@ func (f *File) Text() []byte { return []byte(f.bom + f.src) }
 
 // Options is what Patch must know beside the patch.
 type Options struct {
-	ReplaceArgs []string    // see rkeconfig.MergeOptions
-	API         kubelet.API // of the provider config on the nodes
+	ReplaceArgs []string     // see rkeconfig.MergeOptions
+	API         kubelet.API  // of the provider config on the nodes
+	Provider    kubelet.Kind // whose provider the patch is for; "" is ECR's
 }
 
 // Result is what came of a patch. Text is the file's own when a finding blocks or
@@ -152,7 +153,7 @@ func (f *File) Patch(p rkeconfig.Patch, o Options) (Result, error) {
 		ReplaceArgs: o.ReplaceArgs, WindowsNodes: f.hasWindows(), DockerRootDir: f.dockerRoot(),
 	})
 	r := Result{Text: f.Text(), Document: merged.Document, State: merged.State, Findings: merged.Findings}
-	r.Findings = append(r.Findings, judge(merged.Document, p, o.API)...)
+	r.Findings = append(r.Findings, judge(merged.Document, p, o)...)
 	if repaired != f {
 		r.State = rkeconfig.NotPatched
 		r.Findings = append(r.Findings, argsList)

@@ -22,7 +22,7 @@ var severityOf = map[kubelet.Level]rkeconfig.Severity{
 
 // judge says what kubelets of the file's version make of their arguments, for a
 // patch that turns the credential provider on.
-func judge(doc rkeconfig.Document, p rkeconfig.Patch, api kubelet.API) []rkeconfig.Finding {
+func judge(doc rkeconfig.Document, p rkeconfig.Patch, o Options) []rkeconfig.Finding {
 	version, err := kubelet.ParseVersion(doc.KubernetesVersion())
 	if err != nil || p.Args[kubelet.FlagProviderConfig] == "" && p.Args[kubelet.FlagProviderBinDir] == "" {
 		return nil
@@ -38,7 +38,7 @@ func judge(doc rkeconfig.Document, p rkeconfig.Patch, api kubelet.API) []rkeconf
 		}
 	}
 	var findings []rkeconfig.Finding
-	for _, r := range kubelet.Judge(version, kubelet.Flags{Args: args, API: api}) {
+	for _, r := range kubelet.Judge(version, kubelet.Flags{Args: args, API: o.API, Registry: o.Provider}) {
 		findings = append(findings, rkeconfig.Finding{Code: r.Code, Severity: severityOf[r.Level], Message: r.Text, Todo: r.Todo})
 	}
 	return findings

@@ -25,6 +25,7 @@ const (
 // subject is one cluster under examination: what Rancher said of it and what
 // was read out of that.
 type subject struct {
+	provider    kubelet.Kind // whose provider is wanted; "" not known
 	cluster     *rancher.Cluster
 	doc         rkeconfig.Document
 	docErr      error
@@ -101,6 +102,8 @@ var clusterRules = []rule{
 		"migrate to external-aws before the upgrade; this patch does not touch it", awsWarned},
 	{"registry-without-user", Warn, "Rancher 2.8.6 and later overwrites the stored password of a private registry that has no user, on any update",
 		"when that registry takes a password or token: note it down and set it again afterwards", registryWithoutUser},
+	{"cloud-config-missing", Warn, "the ACR provider reads an Azure cloud config, which RKE writes for cloud provider azure only",
+		"write one where the kubelet's container sees it on every node, and say `nodes install --cloud-config FILE`", cloudConfigMissing},
 	{"ecr-static-keys", Warn, "static ECR keys in private_registries serve RKE's own pulls and never fed the kubelet",
 		"give the provider its own credentials (instance role or kubelet extra_env); do not remove ecr_credential_plugin: while its secret exists, Rancher crashes on a config without it", ecrStaticKeys},
 }
@@ -117,7 +120,7 @@ func Catalogue() []Finding {
 		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning, Todo: mergeTodos[k.Code]})
 	}
 	g := WithProviderRules(ProviderPatch(kubelet.DefaultBinDir, kubelet.DefaultProviderConfig)).Groups[0]
-	return append(append(out, g.Half, g.Incomplete, g.Taken, g.Unmounted), fromKubelet(kubelet.Catalogue())...)
+	return append(append(out, g.Half, g.Incomplete, g.Taken, joinsFinding, g.Unmounted), fromKubelet(kubelet.Catalogue())...)
 }
 
 // hindersOnly are the blocks that say why a cluster cannot be changed, not that

@@ -17,6 +17,8 @@ const (
 	v126 = "v1.26.15-rancher1-1"
 	v127 = "v1.27.16-rancher1-1"
 	v128 = "v1.28.12-rancher1-1"
+	v130 = "v1.30.14-rancher1-1"
+	v131 = "v1.31.13-rancher1-1"
 )
 
 type object = map[string]any
@@ -90,6 +92,14 @@ func withStrategy(key, value string, c simrancher.Cluster) simrancher.Cluster {
 
 func patchOf(p rkeconfig.Patch) func(*Planner) {
 	return func(planner *Planner) { planner.Patch = WithProviderRules(p) }
+}
+
+// wanting is for the provider of other registries.
+func wanting(kind kubelet.Kind) func(*Planner) {
+	return func(planner *Planner) {
+		r, _ := kubelet.RegistryByKind(kind)
+		planner.Provider, planner.Patch = kind, ProviderPatch(r.BinDir, r.Config)
+	}
 }
 
 // binDirOf is a patch that sets one of the two provider flags.
@@ -268,6 +278,10 @@ var findingCases = []findingCase{
 	{code: "provider-already-configured", severity: Block, gist: []string{"another credential provider config"},
 		has: withArgs(kubelet.FlagProviderBinDir, "/opt/gcr/bin", kubelet.FlagProviderConfig, "/opt/gcr/config.yaml"),
 		not: withArgs(kubelet.FlagProviderBinDir, kubelet.DefaultBinDir, kubelet.FlagProviderConfig, kubelet.DefaultProviderConfig)},
+	{code: "provider-joins-others", severity: Warn, gist: []string{"/var/lib/rancher/gcr/bin", "/var/lib/rancher/gcr/config.yaml", "only when they start"},
+		has:     withArgs(kubelet.FlagProviderBinDir, "/var/lib/rancher/gcr/bin", kubelet.FlagProviderConfig, "/var/lib/rancher/gcr/config.yaml"),
+		not:     withArgs(kubelet.FlagProviderBinDir, kubelet.DefaultBinDir, kubelet.FlagProviderConfig, kubelet.DefaultProviderConfig),
+		planner: func(p *Planner) { p.MergeConfig = true }},
 
 	{code: "kubelet-too-old", severity: Block, gist: []string{"1.23", "alpha"},
 		has: at(v123, simrancher.Cluster{}), not: at("v1.24.17-rancher1-1", simrancher.Cluster{})},
@@ -279,6 +293,21 @@ var findingCases = []findingCase{
 		has: at(v127, withArgs("feature-gates", "KubeletCredentialProviders=true")), not: at(v128, withArgs("feature-gates", "KubeletCredentialProviders=true"))},
 	{code: "gate-disable-in-tree", severity: Warn, gist: []string{"DisableKubeletCloudCredentialProviders=true"},
 		has: withArgs("feature-gates", "A=true,DisableKubeletCloudCredentialProviders=true"), not: withArgs("feature-gates", "A=true")},
+	{code: "gate-in-tree-refused", severity: Block, gist: []string{"locked to true", "cannot start"},
+		has: at(v131, withArgs("feature-gates", "DisableKubeletCloudCredentialProviders=false")), not: at(v130, withArgs("feature-gates", "DisableKubeletCloudCredentialProviders=false"))},
+	{code: "azure-flag-refused", severity: Block, gist: []string{"azure-container-registry-config", "cannot start"},
+		has: at(v130, withArgs("azure-container-registry-config", "/etc/kubernetes/cloud-config")), not: at(v128, withArgs("azure-container-registry-config", "/etc/kubernetes/cloud-config"))},
+	{code: "azure-flag-gone-in-1.30", severity: Warn, gist: []string{"azure-container-registry-config", "1.30"},
+		has: at(v128, withArgs("azure-container-registry-config", "/etc/kubernetes/cloud-config")), not: at(v128, simrancher.Cluster{})},
+	{code: "cloud-config-missing", severity: Warn, gist: []string{"no cloud provider"}, planner: wanting(kubelet.ACR),
+		not: withConfig(object{"cloudProvider": object{"name": "azure"}})},
+	{code: "cloud-config-missing", note: "another cloud's", severity: Warn, gist: []string{`"vsphere"`}, planner: wanting(kubelet.ACR),
+		has: withConfig(object{"cloudProvider": object{"name": "vsphere"}}),
+		not: withConfig(object{"cloudProvider": object{"name": "custom"}})},
+	{code: "in-tree-gone", note: "for GCP", severity: Warn, gist: []string{"1.30", "GCR and Artifact Registry"}, planner: wanting(kubelet.GCP),
+		has: at(v130, simrancher.Cluster{}), not: at(v128, simrancher.Cluster{})},
+	{code: "in-tree-masks", note: "for GCP", severity: Info, gist: []string{"GCR and Artifact Registry login answers first"}, planner: wanting(kubelet.GCP),
+		has: at(v128, simrancher.Cluster{}), not: at(v130, simrancher.Cluster{})},
 	{code: "in-tree-masks", severity: Info, gist: []string{"built-in ECR login answers first"},
 		has: at(v126, simrancher.Cluster{}), not: at(v127, simrancher.Cluster{})},
 	{code: "in-tree-gone", severity: Warn, gist: []string{"no basic auth credentials"},

@@ -198,7 +198,7 @@ func (r *Reverter) planMoveBack(out *ClusterPlan, cl *rancher.Cluster, old *ranc
 		out.block(templateDiffers, err.Error())
 		return
 	}
-	rewrites, err := r.Planner.foresee(out, cl, old, m, doc, reverted.Document)
+	rewrites, err := foresee(out, cl, old, m, r.Planner.Patch, doc, reverted.Document)
 	if err != nil {
 		return
 	}

@@ -34,10 +34,10 @@ type NodeCheck interface {
 type NodeLook struct {
 	Rancher *rancher.Client
 	// ForVersion is the later kubelet that must accept what is on the nodes, too.
-	// Zero is 1.27, where the built-in login is gone, or the cluster's own if that
-	// is later.
+	// Zero is the first without the provider's built-in login, or the cluster's own
+	// if that is later.
 	ForVersion kubelet.Version
-	Query      nodes.Query // ProbeImage, Namespace, Parallel, Timeout and ProviderAPI; the rest is filled in
+	Query      nodes.Query // ProbeImage, Namespace, Parallel, Timeout Provider and ProviderAPI, see Want; the rest is filled in
 	// Changed says when clusters were last changed, by id, for Visit; see LastSent.
 	Changed map[string]time.Time
 	// Applied makes Visit compare, too, what Rancher says is applied.
@@ -46,8 +46,17 @@ type NodeLook struct {
 	Say     func(cl *rancher.Cluster, text string) // of every step; may be nil
 }
 
-// providerGone is the first version without the built-in ECR login.
-var providerGone = kubelet.Version{Major: 1, Minor: 27}
+// Want makes l look for what p's patch is about.
+func (l *NodeLook) Want(p *Planner) { l.Query.Provider, l.Query.ProviderAPI = p.Provider, p.API }
+
+// registryOf gives the row of a provider's registries; ECR's if it is not known.
+func registryOf(provider kubelet.Kind) kubelet.Registry {
+	r, ok := kubelet.RegistryByKind(provider)
+	if !ok {
+		r, _ = kubelet.RegistryByKind(kubelet.ECR)
+	}
+	return r
+}
 
 // QueryFor says what to look for on the nodes of cl, whose config is or will be
 // doc. ok is false when doc sets no provider flags: there is nothing to look for.
@@ -61,7 +70,7 @@ func (l *NodeLook) QueryFor(cl *rancher.Cluster, doc rkeconfig.Document) (q node
 	q.Prefixed = doc.PrefixPath() != ""
 	q.ForVersion = l.ForVersion
 	if q.ForVersion == (kubelet.Version{}) {
-		q.ForVersion = providerGone
+		q.ForVersion = registryOf(q.Provider).Gone
 	}
 	if v, err := kubelet.ParseVersion(doc.KubernetesVersion()); err == nil && q.ForVersion.Before(v.Major, v.Minor) {
 		q.ForVersion = v
@@ -99,7 +108,7 @@ type Look func(ctx context.Context, c *nodes.Checker, a Ask) ([]nodes.NodeReport
 func (l *NodeLook) Visit(ctx context.Context, planner *Planner, sel Selection, look Look) iter.Seq2[*ClusterNodes, error] {
 	return func(yield func(*ClusterNodes, error) bool) {
 		planner.KeepClusters = true
-		l.Query.ProviderAPI = planner.API
+		l.Want(planner)
 		for p, err := range planner.Plan(ctx, sel) {
 			if err == nil {
 				err = ctx.Err()
@@ -125,7 +134,7 @@ func (l *NodeLook) visit(ctx context.Context, planner *Planner, p *ClusterPlan, 
 	if !ok && setsProvider(planner.Patch) {
 		// Something stands in the way of the merge. What the patch wants is looked
 		// for all the same, and the cluster is not called ready.
-		q, ok = l.wantedQuery(p.cluster, p.result, planner.Patch), true
+		q, ok = l.wantedQuery(p.cluster, p.result, p.patch), true
 		out.Findings = slices.DeleteFunc(slices.Clone(p.Findings), func(f Finding) bool { return f.Severity != Block })
 	}
 	if !ok {
@@ -140,7 +149,7 @@ func (l *NodeLook) visit(ctx context.Context, planner *Planner, p *ClusterPlan, 
 	}
 	out.Findings = append(out.Findings, l.findings(p.cluster, out.Nodes, err)...)
 	if l.Applied {
-		out.Findings = append(out.Findings, l.appliedFindings(ctx, planner.Patch, p.cluster)...)
+		out.Findings = append(out.Findings, l.appliedFindings(ctx, p.patch, p.cluster)...)
 	}
 	return out
 }
@@ -269,10 +278,11 @@ func isHarmless(code string) bool {
 	return slices.Contains(harmless, code) || strings.HasPrefix(code, "rehearsal-")
 }
 
-// VerifyNodes is the Look at running kubelets. From 1.27 on, where no built-in login hides a provider that does not
-// work, it rehearses, too.
+// VerifyNodes is the Look at running kubelets. From the version on where no built-in login hides a provider that does
+// not work, 1.27 for ECR, it rehearses, too.
 func VerifyNodes(ctx context.Context, c *nodes.Checker, a Ask) ([]nodes.NodeReport, error) {
-	a.Query.Rehearse = a.Query.Rehearse || !a.Version.Before(providerGone.Major, providerGone.Minor)
+	off := registryOf(a.Query.Provider).Off
+	a.Query.Rehearse = a.Query.Rehearse || !a.Version.Before(off.Major, off.Minor)
 	return c.Verify(ctx, nodes.VerifyQuery{Query: a.Query, ChangedAfter: a.Since, Version: a.Version, Flags: map[string]string{
 		kubelet.FlagProviderConfig: a.Query.ConfigPath, kubelet.FlagProviderBinDir: a.Query.BinDir,
 	}})

@@ -64,6 +64,7 @@ type ClusterPlan struct {
 
 	cluster *rancher.Cluster   // as it was read, for a look at its nodes; nil in a plan from a file
 	result  rkeconfig.Document // of the merge, also where it must not be stored
+	patch   rkeconfig.Patch    // that was merged
 }
 
 // Worst gives the most severe finding, if there is one.
@@ -91,6 +92,11 @@ type Planner struct {
 	ReplaceArgs []string
 	// API is what the provider's config file on the nodes uses.
 	API kubelet.API
+	// Provider says whose provider the patch is for; "" is not known.
+	Provider kubelet.Kind
+	// MergeConfig leaves the provider flags of a cluster that has both as they are:
+	// the provider is to join others in the config that they name.
+	MergeConfig bool
 	// WideDiffs fills ClusterPlan.WideDiff, for the review page.
 	WideDiffs bool
 
@@ -224,7 +230,10 @@ func newClusterPlan(cl *rancher.Cluster, doc rkeconfig.Document) *ClusterPlan {
 func (p *Planner) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 	doc, docErr := rkeconfig.ParseDocument(cl.Config)
 	out := newClusterPlan(cl, doc)
-	s := &subject{cluster: cl, doc: doc, docErr: docErr, nodes: p.unhealthy[cl.ID], nodesUnseen: p.nodesUnseen, deprecated: p.deprecated, enforced: p.enforced}
+	s := &subject{
+		provider: p.Provider, cluster: cl, doc: doc, docErr: docErr,
+		nodes: p.unhealthy[cl.ID], nodesUnseen: p.nodesUnseen, deprecated: p.deprecated, enforced: p.enforced,
+	}
 	if out.Findings = apply(identityRules, s, true); len(out.Findings) > 0 {
 		return out
 	}
@@ -233,16 +242,17 @@ func (p *Planner) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 		out.Template = s.template.plan(cl)
 	}
 
-	merged := rkeconfig.Merge(doc, p.Patch, p.mergeOptions(cl))
+	patch := p.patchFor(doc)
+	merged := rkeconfig.Merge(doc, patch, p.mergeOptions(cl))
 	out.Patched = merged.State
 	if p.KeepClusters {
-		out.cluster, out.result = cl, merged.Document
+		out.cluster, out.result, out.patch = cl, merged.Document, patch
 	}
-	out.Findings = slices.Concat(apply(clusterRules, s, false), apply(templateRules, s, false), merged.Findings)
+	out.Findings = slices.Concat(apply(clusterRules, s, false), apply(templateRules, s, false), merged.Findings, p.joins(merged))
 	if s.versionErr == nil && setsProvider(p.Patch) {
 		today := doc.ExtraArgs()
 		out.Findings = append(out.Findings, fromKubelet(kubelet.Judge(s.version, kubelet.Flags{
-			Args: kubeletArgs(merged.Document), API: p.API,
+			Args: kubeletArgs(merged.Document), API: p.API, Registry: p.Provider,
 			Providers: today[kubelet.FlagProviderConfig] != "" && today[kubelet.FlagProviderBinDir] != "",
 		}))...)
 	}
@@ -253,8 +263,8 @@ func (p *Planner) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 			out.Action = ActionBlocked
 		}
 	case !blocked(out.Findings):
-		if out.Basis = p.Patch.Basis(doc); s.template != nil {
-			p.planMove(out, cl, s.template, doc, merged)
+		if out.Basis = patch.Basis(doc); s.template != nil {
+			p.planMove(out, cl, s.template, patch, doc, merged)
 			break
 		}
 		out.fill(cl, doc, merged.Document, merged.Changes, p.WideDiffs)

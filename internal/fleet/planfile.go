@@ -39,6 +39,8 @@ type PlanHead struct {
 	Binds          []string          `json:"binds"`
 	ReplaceArgs    []string          `json:"replaceArgs,omitempty"`
 	ProviderAPI    kubelet.API       `json:"providerAPI"`
+	Provider       kubelet.Kind      `json:"provider,omitempty"`
+	MergeConfig    bool              `json:"mergeProviderConfig,omitempty"`
 }
 
 // planEnd is the last line. The checksum is the SHA-256 of all bytes before it,
@@ -77,7 +79,7 @@ func (p *Planner) CreatePlan(name, program, rancherVersion string, now time.Time
 	return w, w.write(PlanHead{
 		APIVersion: "rkepatch/v1", Kind: "PlanFile", Format: planFormat, CreatedAt: now.UTC(), Program: program,
 		Server: p.Rancher.URL(), RancherVersion: rancherVersion,
-		Args: p.Patch.Args, Binds: p.Patch.Binds, ReplaceArgs: p.ReplaceArgs, ProviderAPI: p.API,
+		Args: p.Patch.Args, Binds: p.Patch.Binds, ReplaceArgs: p.ReplaceArgs, ProviderAPI: p.API, Provider: p.Provider, MergeConfig: p.MergeConfig,
 	})
 }
 
@@ -259,7 +261,7 @@ func (f *PlanFile) readHead(text []byte) error {
 // Planner gives a planner that plans what the file's plans were computed for.
 func (f *PlanFile) Planner(p *Planner) *Planner {
 	patch := rkeconfig.Patch{Args: f.Args, Binds: f.Binds}
-	return &Planner{Rancher: p.Rancher, Patch: WithProviderRules(patch), ReplaceArgs: f.ReplaceArgs, API: f.ProviderAPI}
+	return &Planner{Rancher: p.Rancher, Patch: WithProviderRules(patch), ReplaceArgs: f.ReplaceArgs, API: f.ProviderAPI, Provider: f.Provider, MergeConfig: f.MergeConfig}
 }
 
 // eachLine calls do with each line of a file, newline included; a last line

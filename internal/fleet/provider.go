@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"fmt"
 	"path"
 
 	"rkepatch/internal/kubelet"
@@ -47,7 +48,7 @@ func WithProviderRules(p rkeconfig.Patch) rkeconfig.Patch {
 		Taken: Finding{
 			Code: "provider-already-configured", Severity: Block,
 			Message: "the kubelets already use another credential provider config; the kubelet takes only one file",
-			Todo:    "add the ECR provider to the providers list of that file on every node, or name the flag in --replace-arg to give the other one up",
+			Todo:    "say --merge-provider-config to add the provider to that file, or name the flag in --replace-arg to give the other one up",
 		},
 		Paths: []string{kubelet.FlagProviderConfig, kubelet.FlagProviderBinDir},
 		Unmounted: Finding{
@@ -57,4 +58,39 @@ func WithProviderRules(p rkeconfig.Patch) rkeconfig.Patch {
 		},
 	}}
 	return p
+}
+
+// joinsFinding is about a cluster whose kubelets keep the config that they have.
+var joinsFinding = Finding{
+	Code: "provider-joins-others", Severity: Warn,
+	Message: "the kubelets keep the provider config and bin dir that they have; the provider is to be added to that file, which they read only when they start",
+	Todo: "rkepatch nodes install --merge-provider-config; then restart the kubelets one node at a time, or let the next upgrade of Kubernetes do it: " +
+		"their arguments stay, so Rancher restarts none",
+}
+
+// patchFor gives the patch for a cluster with this config: with MergeConfig, what
+// both provider flags say today is what they are to say.
+func (p *Planner) patchFor(doc rkeconfig.Document) rkeconfig.Patch {
+	args := doc.ExtraArgs()
+	config, binDir := args[kubelet.FlagProviderConfig], args[kubelet.FlagProviderBinDir]
+	switch {
+	case !p.MergeConfig || config == "" || binDir == "":
+		return p.Patch
+	case config == p.Patch.Args[kubelet.FlagProviderConfig] && binDir == p.Patch.Args[kubelet.FlagProviderBinDir]:
+		return p.Patch
+	}
+	return WithProviderRules(rkeconfig.Patch{Args: map[string]string{kubelet.FlagProviderConfig: config, kubelet.FlagProviderBinDir: binDir}})
+}
+
+// joins says of a cluster for which there is nothing to change that its nodes
+// have a config to which the provider is to be added.
+func (p *Planner) joins(merged rkeconfig.Result) []Finding {
+	if !p.MergeConfig || merged.State != rkeconfig.Patched {
+		return nil
+	}
+	args := merged.Document.ExtraArgs()
+	f := joinsFinding
+	f.Message = fmt.Sprintf("the kubelets keep %.120q and %.120q; the provider is to be added to that file, which they read only when they start",
+		args[kubelet.FlagProviderConfig], args[kubelet.FlagProviderBinDir])
+	return []Finding{f}
 }

@@ -139,12 +139,12 @@ func (v *templateView) plan(cl *rancher.Cluster) *TemplatePlan {
 }
 
 // planMove fills in the plan of a cluster of a template: what its revision becomes, and what that makes of the cluster.
-func (p *Planner) planMove(out *ClusterPlan, cl *rancher.Cluster, view *templateView, doc rkeconfig.Document, merged rkeconfig.Result) {
+func (p *Planner) planMove(out *ClusterPlan, cl *rancher.Cluster, view *templateView, patch rkeconfig.Patch, doc rkeconfig.Document, merged rkeconfig.Result) {
 	revision := view.revision(cl)
 	m := &move{of: revision, name: view.freeName(revision.Name)}
 	now, err := rkeconfig.ParseDocument(revision.Config)
 	if err == nil {
-		revised := rkeconfig.Merge(now, p.Patch, p.mergeOptions(cl))
+		revised := rkeconfig.Merge(now, patch, p.mergeOptions(cl))
 		if revised.Blocked() {
 			out.block(templateDiffers, "the revision does not take the patch as the cluster does: "+revised.Findings[0].Message)
 			return
@@ -161,7 +161,7 @@ func (p *Planner) planMove(out *ClusterPlan, cl *rancher.Cluster, view *template
 	if out.Template.NextName = m.name; m.to != nil {
 		out.Template.Next, out.Template.NextName = m.to.ID, m.to.Name
 	}
-	rewrites, err := p.foresee(out, cl, revision, m, doc, merged.Document)
+	rewrites, err := foresee(out, cl, revision, m, patch, doc, merged.Document)
 	if err != nil {
 		return
 	}
@@ -177,7 +177,7 @@ var errBlocked = errors.New("blocked")
 
 // foresee fills in what the cluster has after the move: wanted, and what Rancher rewrites by itself. Anything else is a
 // finding, and the error is errBlocked then.
-func (p *Planner) foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *move, doc, wanted rkeconfig.Document) ([]rancher.Rewrite, error) {
+func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *move, patch rkeconfig.Patch, doc, wanted rkeconfig.Document) ([]rancher.Rewrite, error) {
 	foreseen, err := to.Move(cl, m.config.Map())
 	if errors.Is(err, rancher.ErrAnswer) {
 		out.block(templateAnswers, err.Error())
@@ -201,7 +201,7 @@ func (p *Planner) foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Rev
 	var own, other []string
 	for _, c := range rkeconfig.Compare(wanted, m.expected) {
 		switch {
-		case p.Patch.Owns(c.Path):
+		case patch.Owns(c.Path):
 			own = append(own, c.Path)
 		case c.Path == strategy:
 			out.Findings = append(out.Findings, templateStrategy)

@@ -11,30 +11,37 @@ import (
 	providerv1 "k8s.io/kubelet/pkg/apis/credentialprovider/v1"
 )
 
-// ProviderName is the name of the provider, its file in the bin dir.
-const ProviderName = "ecr-credential-provider"
-
 // ErrAPIUnknown is returned where a kubelet does not know an API version.
 var ErrAPIUnknown = errors.New("this kubelet does not know this provider API")
 
-// BuildConfig gives the config file for kubelets from version v on whose
-// ecr-credential-provider speaks api. The same arguments always give the same
-// bytes. It fails with ErrAPIUnknown when v would not start with that API.
-func BuildConfig(v Version, api API) ([]byte, error) {
+// BuildConfig gives the config file for kubelets from version v on, with the one
+// provider of r, which speaks api. The same arguments always give the same bytes.
+// It fails with ErrAPIUnknown when v would not start with that API.
+func BuildConfig(r Registry, v Version, api API) ([]byte, error) {
 	g := generationOf(v)
 	if v.Before(1, 20) || api != APIv1alpha1 && (api != APIv1 || !g.stable) {
 		return nil, fmt.Errorf("building a provider config with API %s for a %s kubelet: %w", api, v, ErrAPIUnknown)
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "apiVersion: %s/%s\nkind: CredentialProviderConfig\nproviders:\n", configv1.GroupName, api)
-	fmt.Fprintf(&b, "- name: %s\n  apiVersion: %s/%s\n  matchImages:\n", ProviderName, providerv1.GroupName, api)
-	for _, p := range patterns {
+	head := fmt.Sprintf("apiVersion: %s/%s\nkind: CredentialProviderConfig\nproviders:\n", configv1.GroupName, api)
+	return []byte(head + strings.Join(r.lines(api), "\n") + "\n"), nil
+}
+
+// lines are those of the registry's entry in a config, with the dash at the edge.
+func (r Registry) lines(api API) []string {
+	lines := []string{"- name: " + r.Provider, "  apiVersion: " + providerv1.GroupName + "/" + string(api), "  matchImages:"}
+	for _, p := range r.Patterns {
 		if !p.Optional {
-			fmt.Fprintf(&b, "  - %-34s # %s\n", `"`+p.Glob+`"`, p.Why)
+			lines = append(lines, fmt.Sprintf("  - %-34s # %s", `"`+p.Glob+`"`, p.Why))
 		}
 	}
-	b.WriteString("  defaultCacheDuration: 12h\n")
-	return []byte(b.String()), nil
+	lines = append(lines, "  defaultCacheDuration: "+r.CacheDuration)
+	if len(r.Args) > 0 {
+		lines = append(lines, "  args:")
+	}
+	for _, arg := range r.Args {
+		lines = append(lines, "  - "+arg)
+	}
+	return lines
 }
 
 // maxNames bounds how many names are taken from a config.

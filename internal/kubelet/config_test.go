@@ -15,15 +15,18 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestBuildConfig(t *testing.T) {
 	for _, tt := range []struct {
-		first, last uint // the kubelets that take it
-		api         API
-	}{{20, 35, APIv1alpha1}, {26, 35, APIv1}} {
-		t.Run(string(tt.api), func(t *testing.T) {
-			golden := filepath.Join("testdata", "config-"+string(tt.api)+".yaml")
+		name  string // of the golden file
+		kind  Kind
+		first uint // the oldest kubelet that takes it
+		api   API
+	}{{"v1alpha1", ECR, 20, APIv1alpha1}, {"v1", ECR, 26, APIv1}, {"acr", ACR, 26, APIv1}, {"gcp", GCP, 26, APIv1}, {"gcp-v1alpha1", GCP, 20, APIv1alpha1}} {
+		t.Run(tt.name, func(t *testing.T) {
+			golden := filepath.Join("testdata", "config-"+tt.name+".yaml")
+			registry, _ := RegistryByKind(tt.kind)
 			var one []byte
 			for minor := uint(19); minor <= 36; minor++ {
 				v := Version{1, minor}
-				config, err := BuildConfig(v, tt.api)
+				config, err := BuildConfig(registry, v, tt.api)
 				if minor < tt.first {
 					if !errors.Is(err, ErrAPIUnknown) {
 						t.Errorf("%s: %v", v, err)
@@ -45,7 +48,7 @@ func TestBuildConfig(t *testing.T) {
 				}
 				b := p.Binaries[ProviderName]
 				b.Speaks = []API{tt.api}
-				p.Binaries[ProviderName] = b
+				p.Binaries[registry.Provider] = b
 				if remarks := Foresee(v, Version{1, 35}, p); minor <= 35 && len(remarks) > 0 {
 					t.Errorf("%s: %v", v, remarks)
 				}
@@ -65,7 +68,7 @@ func TestBuildConfig(t *testing.T) {
 		})
 	}
 	for _, api := range []API{"", "v1beta1", "v2"} {
-		if _, err := BuildConfig(Version{1, 30}, api); !errors.Is(err, ErrAPIUnknown) {
+		if _, err := BuildConfig(registries[0], Version{1, 30}, api); !errors.Is(err, ErrAPIUnknown) {
 			t.Errorf("%q: %v", api, err)
 		}
 	}

@@ -1,6 +1,8 @@
 package kubelet
 
 import (
+	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -8,6 +10,12 @@ import (
 
 func TestJudge(t *testing.T) {
 	gate := func(s string) map[string]string { return map[string]string{"feature-gates": s} }
+	azure := map[string]string{"azure-container-registry-config": "/etc/kubernetes/cloud-config"}
+	both := func(a, b map[string]string) map[string]string {
+		all := maps.Clone(a)
+		maps.Copy(all, b)
+		return all
+	}
 	type want map[string]Level
 	for _, tt := range []struct {
 		name    string
@@ -26,6 +34,21 @@ func TestJudge(t *testing.T) {
 		{"gate on on 1.27: fatal one step later", "v1.27.16", Flags{API: APIv1, Providers: true, Args: gate("KubeletCredentialProviders=true")}, want{"gate-gone-in-1.28": Caution}},
 		{"gate on on 1.28: unknown", "v1.28.15", Flags{API: APIv1, Providers: true, Args: gate("KubeletCredentialProviders=true")}, want{"gate-credential-providers": Fatal}},
 		{"in-tree off for a rehearsal", "v1.26.15", Flags{API: APIv1, Args: gate("DisableKubeletCloudCredentialProviders=true")}, want{"gate-disable-in-tree": Caution}},
+		{"ACR on 1.28 without its flag: nothing answers", "v1.28.15", Flags{API: APIv1, Registry: ACR}, want{}},
+		{"ACR on 1.28 with its flag", "v1.28.15", Flags{API: APIv1, Registry: ACR, Args: azure}, want{"azure-flag-gone-in-1.30": Caution, "in-tree-masks": Note}},
+		{"ACR on 1.29: switched off", "v1.29.15", Flags{API: APIv1, Registry: ACR, Args: azure}, want{"azure-flag-gone-in-1.30": Caution, "in-tree-gone": Caution}},
+		{"ACR on 1.29: switched on again", "v1.29.15", Flags{API: APIv1, Registry: ACR, Args: both(azure, gate("DisableKubeletCloudCredentialProviders=false"))},
+			want{"azure-flag-gone-in-1.30": Caution, "gate-disable-in-tree": Caution, "in-tree-masks": Note}},
+		{"ACR on 1.30 with its flag", "v1.30.14", Flags{API: APIv1, Registry: ACR, Providers: true, Args: azure}, want{"azure-flag-refused": Fatal}},
+		{"the flag of ACR stops the kubelets of others, too", "v1.30.14", Flags{API: APIv1, Providers: true, Args: azure}, want{"azure-flag-refused": Fatal}},
+		{"ACR on 1.30 without provider", "v1.30.14", Flags{API: APIv1, Registry: ACR}, want{"in-tree-gone": Caution}},
+		{"GCP on 1.28", "v1.28.15", Flags{API: APIv1, Registry: GCP}, want{"in-tree-masks": Note}},
+		{"GCP on 1.29: switched off", "v1.29.15", Flags{API: APIv1, Registry: GCP}, want{"in-tree-gone": Caution}},
+		{"GCP on 1.30: switched on again", "v1.30.14", Flags{API: APIv1, Registry: GCP, Args: gate("DisableKubeletCloudCredentialProviders=false")},
+			want{"gate-disable-in-tree": Caution, "in-tree-masks": Note}},
+		{"GCP on 1.31: the gate is locked", "v1.31.13", Flags{API: APIv1, Registry: GCP, Providers: true, Args: gate("DisableKubeletCloudCredentialProviders=false")},
+			want{"gate-disable-in-tree": Caution, "gate-in-tree-refused": Fatal}},
+		{"GCP on 1.31 with provider", "v1.31.13", Flags{API: APIv1, Registry: GCP, Providers: true}, want{}},
 		{"a gate whose name only begins alike", "v1.28.0", Flags{API: APIv1, Providers: true, Args: gate("KubeletCredentialProvidersX=true")}, want{}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -44,6 +67,22 @@ func TestJudge(t *testing.T) {
 				t.Error(d)
 			}
 		})
+	}
+}
+
+// What is said and what is to be done name the registry's own versions.
+func TestJudgeNamesTheRegistry(t *testing.T) {
+	for _, tt := range []struct {
+		kind       Kind
+		text, todo string
+	}{
+		{"", "built-in ECR login", "before the upgrade to 1.27"},
+		{GCP, "built-in GCR and Artifact Registry login", "before the upgrade to 1.29"},
+	} {
+		all := Judge(Version{1, 26}, Flags{API: APIv1, Registry: tt.kind})
+		if len(all) != 1 || !strings.Contains(all[0].Text, tt.text) || !strings.Contains(all[0].Todo, tt.todo) {
+			t.Errorf("%q: %v", tt.kind, all)
+		}
 	}
 }
 

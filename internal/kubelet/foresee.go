@@ -106,7 +106,7 @@ func once(say func(sight) string) func(sight) []string {
 }
 
 const (
-	todoBinary  = "put the right ecr-credential-provider there, with its SHA-256 checked, and look again"
+	todoBinary  = "put the right provider there, with its SHA-256 checked, and look again"
 	todoConfig  = "write the config anew, as rkepatch does it; do not append to it"
 	todoPattern = "correct matchImages in the config"
 )
@@ -156,11 +156,13 @@ var remarks = []struct {
 	{"binary-not-a-plugin", Fatal, "the program speaks no version of the provider API; docker-credential-ecr-login for one is another thing",
 		todoBinary, each(notPlugin)},
 	{"binary-api", Fatal, "the program does not speak the apiVersion that the config names: the kubelet starts and all pulls silently go on without credentials",
-		"name the apiVersion that the program speaks, v1alpha1 up to v1.27.0 and v1 from v1.27.1 on, or change the program", each(apiNotSpoken)},
+		"name the apiVersion that the program speaks (ECR's: v1alpha1 up to v1.27.0, v1 from v1.27.1 on), or change the program", each(apiNotSpoken)},
 	{"api-v1beta1", Fatal, "no release of ecr-credential-provider ever spoke v1beta1",
 		"say v1, or v1alpha1 for a binary up to v1.27.0", each(beta)},
 	{"args-verbosity", Fatal, "ecr-credential-provider does not know --v and ends with an error; the argument comes from GCP's examples",
 		"take the argument out of args", each(verbosity)},
+	{"args-missing", Fatal, "the provider is not told what it needs in args, and ends without credentials",
+		"write its entry as rkepatch does: acr-credential-provider wants the path of the Azure cloud config, auth-provider-gcp wants get-credentials", each(argumentless)},
 	{"pattern-brackets", Fatal, "kubelets that were built with Go 1.24.8 or later, such as 1.31.14 and 1.32.10, do not start with brackets in the host of a pattern",
 		"write the labels out, or use *", each(brackets)},
 	{"provider-never-asked", Fatal, "no pattern of this provider can ever match an image",
@@ -171,8 +173,8 @@ var remarks = []struct {
 		"name ECR's own hosts, as in " + `"*.dkr.ecr.*.amazonaws.com"`, tooWide},
 	{"pattern-public-ecr", Note, "public.ecr.aws was never served by a kubelet itself, needs other permissions, and slows all public pulls when its endpoint does not answer",
 		"leave it out unless it is wanted", publicECR},
-	{"patterns-lose-registries", Caution, "the patterns leave out registries that kubelets up to 1.26 logged in to by themselves",
-		"add the patterns, unless nothing is pulled from there", once(loseRegistries)},
-	{"patterns-lose-partitions", Note, "the patterns leave out AWS partitions that kubelets up to 1.26 logged in to by themselves",
-		"add the patterns if something is pulled from there", once(losePartitions)},
+	{"patterns-lose-registries", Caution, "the patterns leave out registries that kubelets once logged in to by themselves",
+		"add the patterns, unless nothing is pulled from there", loseRegistries},
+	{"patterns-lose-partitions", Note, "the patterns leave out partitions or clouds of a country that kubelets once logged in to by themselves",
+		"add the patterns if something is pulled from there", losePartitions},
 }

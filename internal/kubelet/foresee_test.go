@@ -12,7 +12,7 @@ import (
 // flawless is a node about which there is nothing to say.
 func flawless(t *testing.T) Provider {
 	t.Helper()
-	config, err := BuildConfig(Version{1, 26}, APIv1)
+	config, err := BuildConfig(registries[0], Version{1, 26}, APIv1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,6 +44,15 @@ func TestForesee(t *testing.T) {
 		return func(p *Provider) {
 			p.Config = []byte("apiVersion: kubelet.config.k8s.io/v1\nkind: CredentialProviderConfig\nproviders:\n- name: ecr-credential-provider\n  matchImages: [\"" +
 				strings.Join(globs, `", "`) + "\"]\n  defaultCacheDuration: '0'\n  apiVersion: credentialprovider.kubelet.k8s.io/v1\n")
+		}
+	}
+	// of puts another registry's provider in the place of ECR's.
+	of := func(kind Kind, change func(*Registry)) func(*Provider) {
+		return func(p *Provider) {
+			r, _ := RegistryByKind(kind)
+			change(&r)
+			p.Config, _ = BuildConfig(r, Version{1, 26}, APIv1)
+			p.Binaries[r.Provider] = p.Binaries[ProviderName]
 		}
 	}
 	all := []string{"*.dkr.ecr.*.amazonaws.com", "*.dkr.ecr.*.amazonaws.com.cn", "*.dkr.ecr-fips.*.amazonaws.com", "*.dkr.ecr.*.c2s.ic.gov", "*.dkr.ecr.*.sc2s.sgov.gov"}
@@ -162,6 +171,14 @@ func TestForesee(t *testing.T) {
 		{"a star for every label", "", and("*.*.*.*.*.*.*"), want{"pattern-too-wide": Caution}},
 		{"any port 5000", "", and("*.*.*:5000"), want{"pattern-too-wide": Caution}},
 		{"public ECR", "", and("public.ecr.aws"), want{"pattern-public-ecr": Note}},
+		{"ACR's own config", "", of(ACR, func(*Registry) {}), want{}},
+		{"GCP's own config", "", of(GCP, func(*Registry) {}), want{}},
+		{"ACR without its cloud config", "", of(ACR, func(r *Registry) { r.Args = nil }), want{"args-missing": Fatal}},
+		{"GCP without its subcommand", "", of(GCP, func(r *Registry) { r.Args = []string{"--v=3"} }), want{"args-missing": Fatal}},
+		{"--v=3 is GCP's own", "", of(GCP, func(r *Registry) { r.Args = append(r.Args, "--v=3") }), want{}},
+		{"ACR without the rare clouds", "", of(ACR, func(r *Registry) { r.Patterns = r.Patterns[:1] }), want{"patterns-lose-partitions": Note}},
+		{"one registry of Azure", "", of(ACR, func(r *Registry) { r.Patterns = []Pattern{{Glob: "team.azurecr.cn"}} }), want{"patterns-lose-registries": Caution, "patterns-lose-partitions": Note}},
+		{"GCP without Artifact Registry", "", of(GCP, func(r *Registry) { r.Patterns = r.Patterns[:3] }), want{"patterns-lose-registries": Caution}},
 		{"all known partitions", "", func(p *Provider) {
 			var globs []string
 			for _, x := range Patterns() {

@@ -7,6 +7,9 @@ const (
 	DefaultProviderConfig = "/opt/aws/config/custom-credential-providers.yaml"
 )
 
+// ProviderName is the name of the ECR provider, its file in the bin dir.
+const ProviderName = "ecr-credential-provider"
+
 // Provider is what stands on one node, seen as the kubelet's container will
 // see it.
 type Provider struct {

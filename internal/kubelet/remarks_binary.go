@@ -100,9 +100,28 @@ func beta(s sight, e entry) string {
 	return fmt.Sprintf("the config asks %s for v1beta1", shown(e.name))
 }
 
-// isECR tells the ECR provider from others, which have their own arguments and
-// API versions.
-func isECR(e entry) bool { return strings.Contains(e.name, "ecr") }
+// isOf says that an entry is of a registry's provider. Others have arguments and
+// API versions of their own.
+func isOf(e entry, kind Kind) bool {
+	r, ok := RegistryOfProvider(e.name)
+	return ok && r.Kind == kind
+}
+
+func isECR(e entry) bool { return isOf(e, ECR) }
+
+// argumentless finds the providers that do nothing without their arguments: ACR's
+// wants the cloud config's path (kubernetes-sigs/cloud-provider-azure
+// cmd/acr-credential-provider/main.go), GCP's a subcommand
+// (kubernetes/cloud-provider-gcp cmd/auth-provider-gcp/app/root.go).
+func argumentless(_ sight, e entry) string {
+	switch {
+	case isOf(e, ACR) && len(e.args) == 0:
+		return fmt.Sprintf("args of %s lack the path of the Azure cloud config", shown(e.name))
+	case isOf(e, GCP) && !slices.Contains(e.args, "get-credentials"):
+		return fmt.Sprintf("args of %s lack get-credentials", shown(e.name))
+	}
+	return ""
+}
 
 func verbosity(_ sight, e entry) string {
 	if !isECR(e) || e.apiVersion == group+string(APIv1alpha1) {

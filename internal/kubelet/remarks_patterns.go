@@ -149,36 +149,34 @@ func publicECR(s sight) []string {
 	})
 }
 
-// worldwide are the patterns whose loss most accounts would feel.
-const worldwide = 3
+func loseRegistries(s sight) []string { return lost(s, false) }
 
-func loseRegistries(s sight) string {
-	return lost(s, slices.Concat(patterns[:1], patterns[2:worldwide]))
-}
+func losePartitions(s sight) []string { return lost(s, true) }
 
-func losePartitions(s sight) string {
-	return lost(s, slices.Concat(patterns[1:2], patterns[worldwide:5]))
-}
-
-// lost names the patterns whose sample no ECR provider of the config is asked
-// for.
-func lost(s sight, wanted []Pattern) string {
-	if !slices.ContainsFunc(s.entries, isECR) {
-		return ""
-	}
-	var missing []string
-	for _, w := range wanted {
-		if !slices.ContainsFunc(s.entries, func(e entry) bool {
-			return isECR(e) && slices.ContainsFunc(e.matchImages, func(p string) bool {
-				ok, _ := Matches(p, w.sample+"/a")
-				return ok
-			})
-		}) {
+// lost names, for each registry that the config has a provider for, its rare or
+// other patterns whose sample none of those providers is asked for.
+func lost(s sight, rare bool) []string {
+	var texts []string
+	for _, r := range registries {
+		ours := func(e entry) bool { return isOf(e, r.Kind) }
+		if !slices.ContainsFunc(s.entries, ours) {
+			continue
+		}
+		var missing []string
+		for _, w := range r.Patterns {
+			if w.Optional || w.Rare != rare || slices.ContainsFunc(s.entries, func(e entry) bool {
+				return ours(e) && slices.ContainsFunc(e.matchImages, func(p string) bool {
+					ok, _ := Matches(p, w.sample+"/a")
+					return ok
+				})
+			}) {
+				continue
+			}
 			missing = append(missing, w.Glob)
 		}
+		if len(missing) > 0 {
+			texts = append(texts, "no pattern matches what "+strings.Join(missing, ", ")+" is for")
+		}
 	}
-	if len(missing) == 0 {
-		return ""
-	}
-	return "no pattern matches what " + strings.Join(missing, ", ") + " is for"
+	return texts
 }

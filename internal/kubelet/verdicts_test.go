@@ -14,6 +14,19 @@ type verdict struct {
 	Verdict                                    map[string]string
 }
 
+func recorded(t *testing.T) []verdict {
+	t.Helper()
+	raw, err := os.ReadFile("testdata/verdicts.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct{ Cases []verdict }
+	if err := json.Unmarshal(raw, &file); err != nil {
+		t.Fatal(err)
+	}
+	return file.Cases
+}
+
 // provider gives a case's files with the paths that its message names.
 func (c verdict) provider(t *testing.T) Provider {
 	t.Helper()
@@ -73,18 +86,11 @@ func (c verdict) message() string {
 }
 
 func TestStartAgreesWithRecordedKubelets(t *testing.T) {
-	raw, err := os.ReadFile("testdata/verdicts.json")
-	if err != nil {
-		t.Fatal(err)
+	cases := recorded(t)
+	if len(cases) != 68 {
+		t.Fatalf("%d cases, not 68", len(cases))
 	}
-	var file struct{ Cases []verdict }
-	if err := json.Unmarshal(raw, &file); err != nil {
-		t.Fatal(err)
-	}
-	if len(file.Cases) != 68 {
-		t.Fatalf("%d cases, not 68", len(file.Cases))
-	}
-	for _, c := range file.Cases {
+	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
 			p := c.provider(t)
 			spoken := false
@@ -111,6 +117,39 @@ func TestStartAgreesWithRecordedKubelets(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The rules do not ask whose provider it is: with another one's name and patterns
+// in the recorded cases, the kubelets' verdicts stay.
+func TestVerdictsHoldForEveryProvider(t *testing.T) {
+	cases := recorded(t)
+	tried := 0
+	for _, c := range cases {
+		if !strings.Contains(c.Config, ProviderName) || strings.Contains(c.Name, "amazon-ecr") {
+			continue
+		}
+		tried++
+		for _, r := range Registries() {
+			other := c
+			other.Config = strings.NewReplacer(ProviderName, r.Provider, "*.dkr.ecr.*.amazonaws.com", r.Patterns[len(r.Patterns)-1].Glob).Replace(c.Config)
+			p := other.provider(t)
+			if b, ok := p.Binaries[ProviderName]; ok {
+				p.Binaries[r.Provider] = b
+			}
+			for version, want := range c.Verdict {
+				v, err := ParseVersion(version)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := outcome(Start(v, p)); got != want {
+					t.Errorf("%s, %s, %s: %s, not %s", c.Name, r.Kind, version, got, want)
+				}
+			}
+		}
+	}
+	if tried < 40 {
+		t.Errorf("only %d cases name the provider", tried)
 	}
 }
 

@@ -94,18 +94,18 @@ func TestCheckScript(t *testing.T) {
 			n.write(plugin, "#!/bin/sh\ncat >/dev/null\necho '\"CredentialProviderResponse\"'\n", 0o755)
 		}, code: "binary-not-a-plugin"},
 		{name: "a provider for another cloud", upset: func(n tree) {
-			n.second("acr-credential-provider", "    args: [/etc/kubernetes/azure.json]\n")
-			n.write(binDir+"/acr-credential-provider", needsArgument, 0o755)
+			n.second("harbor-credential-provider", "    args: [/etc/kubernetes/azure.json]\n")
+			n.write(binDir+"/harbor-credential-provider", needsArgument, 0o755)
 		}},
-		{name: "a provider for another cloud without its argument", upset: func(n tree) {
-			n.second("acr-credential-provider", "")
-			n.write(binDir+"/acr-credential-provider", needsArgument, 0o755)
+		{name: "a provider that nobody knows without its argument", upset: func(n tree) {
+			n.second("harbor-credential-provider", "")
+			n.write(binDir+"/harbor-credential-provider", needsArgument, 0o755)
 		}, code: otherUnasked, says: "did not answer as a credential provider does"},
 		{name: "args that cannot be read", upset: func(n tree) {
 			n.write(configPath, goodConfig+"    args: [\"--a\\tb\"]\n", 0o644)
 		}, code: binaryUnasked, says: "args for it cannot be read"},
-		{name: "a provider for another cloud that is not there", upset: func(n tree) { n.second("acr-credential-provider", "") },
-			code: kubeletRefuses, says: "acr-credential-provider did not exist"},
+		{name: "a provider that nobody knows that is not there", upset: func(n tree) { n.second("harbor-credential-provider", "") },
+			code: kubeletRefuses, says: "harbor-credential-provider did not exist"},
 		{name: "an old provider", upset: func(n tree) { n.provider(name, "v1alpha1") }, code: "binary-api"},
 		{name: "a provider that hangs", upset: func(n tree) { n.provider(name, "hang") }, code: binaryUnasked},
 		{name: "not executable on 1.26", upset: func(n tree) { n.write(plugin, string(standin(n.t)), 0o644) }, code: "binary-not-executable"},
@@ -230,7 +230,7 @@ func (n tree) answers(name, api string) {
 
 // second adds a provider to the config.
 func (n tree) second(name, more string) {
-	n.write(configPath, goodConfig+"  - name: "+name+"\n    matchImages: [\"*.azurecr.io\"]\n    defaultCacheDuration: 10m\n    apiVersion: credentialprovider.kubelet.k8s.io/v1\n"+more, 0o644)
+	n.write(configPath, goodConfig+"  - name: "+name+"\n    matchImages: [\"registry.example.com\"]\n    defaultCacheDuration: 10m\n    apiVersion: credentialprovider.kubelet.k8s.io/v1\n"+more, 0o644)
 }
 
 const withKeys = goodConfig + `    args: [get-credentials]

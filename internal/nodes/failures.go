@@ -18,6 +18,7 @@ type failure struct {
 	// of all must occur. No phrase fits anything.
 	any, all []string
 	exits    []int         // nil: any
+	aws      bool          // says something of AWS, so it is for ECR's provider only
 	slower   time.Duration // fits only what took at least this long
 }
 
@@ -47,22 +48,23 @@ var failures = []failure{
 	{code: rehearsalTimeout, exits: []int{124, 137}},
 	{code: rehearsalNotExecutable, exits: []int{126, 127}},
 	{code: rehearsalWrongAPI, all: []string{"group version", "is not supported"}},
-	{code: rehearsalDenied, any: []string{"AccessDenied", "AccessDeniedException", "is not authorized to perform"}},
-	{code: rehearsalBadKeys, any: []string{"UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "ExpiredToken",
+	{code: rehearsalDenied, aws: true, any: []string{"AccessDenied", "AccessDeniedException", "is not authorized to perform"}},
+	{code: rehearsalBadKeys, aws: true, any: []string{"UnrecognizedClientException", "InvalidSignatureException", "SignatureDoesNotMatch", "ExpiredToken",
 		"ExpiredTokenException", "InvalidClientTokenId", "IncompleteSignature", "MissingAuthenticationToken", "InvalidToken"}},
-	{code: rehearsalNoRegion, any: []string{"MissingRegion", "Missing Region", "could not find region"}},
-	{code: rehearsalIMDS, all: []string{"IMDS"}, any: []string{"connection refused", "timeout", "deadline exceeded", "network is unreachable", "no route to host", "canceled", "disabled"}},
-	{code: rehearsalIMDS, any: []string{"NoCredentialProviders", "EC2MetadataRequest"}, slower: 3 * time.Second},
-	{code: rehearsalNoRole, any: []string{"no EC2 IMDS role found", "NoCredentialProviders", "EC2RoleRequestError", "failed to refresh cached credentials"}},
-	{code: rehearsalNetwork, any: []string{"connection refused", "no such host", "timeout", "timed out", "deadline exceeded", "network is unreachable",
+	{code: rehearsalNoRegion, aws: true, any: []string{"MissingRegion", "Missing Region", "could not find region"}},
+	{code: rehearsalIMDS, aws: true, all: []string{"IMDS"}, any: []string{"connection refused", "timeout", "deadline exceeded", "network is unreachable", "no route to host", "canceled", "disabled"}},
+	{code: rehearsalIMDS, aws: true, any: []string{"NoCredentialProviders", "EC2MetadataRequest"}, slower: 3 * time.Second},
+	{code: rehearsalNoRole, aws: true, any: []string{"no EC2 IMDS role found", "NoCredentialProviders", "EC2RoleRequestError", "failed to refresh cached credentials"}},
+	{code: rehearsalNetwork, aws: true, any: []string{"connection refused", "no such host", "timeout", "timed out", "deadline exceeded", "network is unreachable",
 		"no route to host", "proxyconnect", "certificate", "TLS handshake", "connection reset"}},
 	{code: rehearsalFailed},
 }
 
-// classify gives the code of the first row that fits.
-func classify(said string, exit int, took time.Duration) string {
+// classify gives the code of the first row that fits what the provider called
+// name said.
+func classify(name, said string, exit int, took time.Duration) string {
 	for _, f := range failures {
-		if f.fits(said, exit, took) {
+		if f.fits(said, exit, took) && (!f.aws || isECR(name)) {
 			return f.code
 		}
 	}

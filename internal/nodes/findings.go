@@ -21,7 +21,7 @@ type Finding struct {
 // the table; Message is its general meaning. Reports also hold the remarks of
 // kubelet.Foresee, with their own codes.
 func Catalogue() []Finding {
-	return slices.Concat(catalogue, rehearsalCatalogue, runningCatalogue, installCatalogue)
+	return slices.Concat(catalogue, rehearsalCatalogue, runningCatalogue, installCatalogue, mergeCatalogue)
 }
 
 // The codes of the findings.
@@ -48,6 +48,7 @@ const (
 	otherUnasked      = "other-provider-not-asked"
 	pathShifts        = "path-shifts"
 	apiDiffers        = "provider-api-differs"
+	providerAbsent    = "provider-not-in-config"
 	kubeletRefuses    = "kubelet-refuses"
 	kubeletWillRefuse = "kubelet-will-refuse"
 )
@@ -97,6 +98,8 @@ var catalogue = []Finding{
 		"make sure that it is a credential provider and speaks the API version that the config names"},
 	{apiDiffers, kubelet.Caution, "the config uses another provider API than the one that was asked for",
 		"say --provider-api as the config on the nodes does, or write the config anew"},
+	{providerAbsent, kubelet.Fatal, "the config names other providers only, so the kubelet starts and asks nobody for credentials of the wanted registries",
+		"add the provider to that file: `rkepatch nodes install --merge-provider-config`"},
 	{kubeletRefuses, kubelet.Fatal, "a kubelet that is told of this provider would not start on this node",
 		"install the provider: `rkepatch nodes install`, or `rkepatch nodes script` for images and templates"},
 	{kubeletWillRefuse, kubelet.Fatal, "this kubelet starts with the provider that is there, the one that it is upgraded to does not",

@@ -32,6 +32,11 @@ type InstallQuery struct {
 	// HTTP_PROXY, NO_PROXY. Everybody who can read pods sees them, so they may hold
 	// no credentials.
 	Proxy map[string]string
+	// Registry is whose provider is installed, Merge adds it to a config that is
+	// there already. Others is filled in.
+	Registry kubelet.Registry
+	Merge    bool
+	Others   bool // a node has other providers in its config
 	// Replace lets the script put its files in the place of different ones.
 	Replace bool
 }
@@ -94,6 +99,7 @@ func (c *Checker) Install(ctx context.Context, q InstallQuery) ([]NodeReport, er
 	if err := interrupted(ctx); err != nil {
 		return reports, err
 	}
+	q.Others = q.hasOthers(reports)
 	var failed atomic.Bool
 	each(ctx, q.Parallel, nodes, reports, func(n *corev1.Node, r *NodeReport) {
 		switch {
@@ -152,7 +158,13 @@ func (c *Checker) installNode(ctx context.Context, w *crew, q InstallQuery, time
 		r.Findings = append(r.Findings, *f)
 		return false
 	}
+	merge, adds, f := q.merging(*r)
+	if f != nil {
+		r.Findings = append(r.Findings, *f)
+		return false
+	}
 	e = q.errand(e, timeout)
+	e.command = append(e.command, merge...)
 	c.say(n.Name, "installing the provider")
 	a, findings := w.do(ctx, e)
 	if a == nil {
@@ -169,6 +181,9 @@ func (c *Checker) installNode(ctx context.Context, w *crew, q InstallQuery, time
 	c.say(n.Name, "installed; looking again")
 	again := reportsOf([]*corev1.Node{n})[0]
 	again.Findings = append(findings, finding(installed, "the provider was installed on this node"))
+	if adds {
+		again.Findings = append(again.Findings, finding(merged, "%s was added to %s; the running kubelet has not read that", q.Registry.Provider, q.ConfigPath))
+	}
 	c.checkNode(ctx, w, q.Query, "again", n, &again)
 	*r = again
 	return r.Worst() < kubelet.Fatal

@@ -180,7 +180,7 @@ func TestInstallInterrupted(t *testing.T) {
 func TestInstallScript(t *testing.T) {
 	sum := sha256.Sum256(standin(t))
 	hash := hex.EncodeToString(sum[:])
-	config, err := kubelet.BuildConfig(kubelet.Version{Major: 1, Minor: 26}, kubelet.APIv1)
+	config, err := kubelet.BuildConfig(kubelet.Registries()[0], kubelet.Version{Major: 1, Minor: 26}, kubelet.APIv1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,20 @@ func judge(q Query, r NodeReport, s *seen) []Finding {
 	if !fatal {
 		out = append(out, unasked(s)...)
 	}
-	return append(out, apis(q, s)...)
+	return append(append(out, absent(q, s)...), apis(q, s)...)
+}
+
+// absent says that the config has no provider for the wanted registries, by
+// whatever name.
+func absent(q Query, s *seen) []Finding {
+	names := kubelet.ProviderNames(s.body)
+	if q.Provider == "" || len(names) == 0 || slices.ContainsFunc(readConfig(s.body), func(p provider) bool {
+		r, ok := kubelet.RegistryOfProvider(p.Name)
+		return ok && r.Kind == q.Provider || q.registry().ServedBy(p.MatchImages)
+	}) {
+		return nil
+	}
+	return []Finding{finding(providerAbsent, "the config names %s, but no %s", oneLine(strings.Join(names, ", ")), q.registry().Provider)}
 }
 
 // unasked finds the providers that the config names and that could not be asked
@@ -68,14 +81,18 @@ func unasked(s *seen) []Finding {
 		case !answered:
 			out = append(out, finding(code, "the provider %q did not say which API version it speaks: %s", oneLine(name), silence[b.heard[kubelet.APIv1]]))
 		case !isECR(name):
-			out = append(out, finding(code, "the provider %q, asked for an image of ECR, did not answer as a credential provider does", oneLine(name)))
+			out = append(out, finding(code, "the provider %q did not answer as a credential provider does", oneLine(name)))
 		}
 	}
 	return out
 }
 
-// isECR says that a provider is one for ECR, which the check knows how to ask.
-func isECR(name string) bool { return strings.Contains(name, "ecr") }
+// isECR says that a provider is one for ECR. How those answer was tried out with
+// the released programs; how others do was only read in their source.
+func isECR(name string) bool {
+	r, ok := kubelet.RegistryOfProvider(name)
+	return ok && r.Kind == kubelet.ECR
+}
 
 // unaskedBecause says in words why a provider was not run.
 var unaskedBecause = map[string]string{
@@ -107,6 +124,9 @@ func apis(q Query, s *seen) []Finding {
 		return nil
 	}
 	for _, p := range readConfig(s.body) {
+		if r, ok := kubelet.RegistryOfProvider(p.Name); ok && r.Kind != q.registry().Kind {
+			continue // another registry's entry is not this program's to say
+		}
 		if api := path.Base(p.APIVersion); api != string(q.ProviderAPI) {
 			return []Finding{finding(apiDiffers, "the config uses the provider API %s, not %s", oneLine(api), q.ProviderAPI)}
 		}

@@ -159,7 +159,7 @@ func masksWell(t rapid.TB, awk []string, config string) (refusals int) {
 // withoutKeys is what the script does last.
 func withoutKeys(t rapid.TB, text string) string {
 	t.Helper()
-	_, rest, _ := strings.Cut(checkSh, "keyless() {\n")
+	_, rest, _ := strings.Cut(keylessSh, "keyless() {\n")
 	body, _, _ := strings.Cut(rest, "\n}\n")
 	cmd := exec.Command("sh", "-c", body)
 	cmd.Stdin = strings.NewReader(text)

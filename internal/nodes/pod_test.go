@@ -34,7 +34,7 @@ func TestPods(t *testing.T) {
 		Proxy: map[string]string{"HTTPS_PROXY": "http://proxy.example:3128/$(x)", "NO_PROXY": ".example"}}
 	for name, e := range map[string]errand{
 		"check":    check,
-		"running":  runningErrand(base),
+		"running":  runningErrand(base, q),
 		"rehearse": rehearseErrand(base, rehearseArgs(q, &NodeReport{Name: "node-1", Version: "v1.26.15"}, provider{Name: name, APIVersion: "credentialprovider.kubelet.k8s.io/v1"}, ecrImage)),
 		"install":  install.errand(base, time.Minute),
 	} {

@@ -35,6 +35,9 @@ type Query struct {
 	// ForVersion is a later kubelet that must accept what is there, too. Zero:
 	// only the node's own.
 	ForVersion kubelet.Version
+	// Provider says which registry's provider the config must name; "" any, and
+	// ECR's is looked at even if the config names another.
+	Provider kubelet.Kind
 	// ProviderAPI is the API version that the config is meant to use; "" any.
 	ProviderAPI kubelet.API
 	// ProbeImage is run instead of the hyperkube image that each node holds, and
@@ -112,6 +115,15 @@ func (q Query) normal(parallel int) (Query, error) {
 	slices.SortStableFunc(binds, func(a, b Bind) int { return len(b.Container) - len(a.Container) })
 	q.Binds = binds
 	return q, nil
+}
+
+// registry gives the row of q.Provider.
+func (q Query) registry() kubelet.Registry {
+	r, ok := kubelet.RegistryByKind(q.Provider)
+	if !ok {
+		r, _ = kubelet.RegistryByKind(kubelet.ECR)
+	}
+	return r
 }
 
 // plainPath says that p is absolute and can be a line of the script's input.

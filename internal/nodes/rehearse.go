@@ -56,7 +56,7 @@ func (c *Checker) rehearseNode(ctx context.Context, w *crew, q Query, n *corev1.
 		r.Findings = append(r.Findings, finding(rehearsalSkipped, "the provider was not rehearsed: what the check found comes first"))
 		return
 	}
-	p, image := choose(readConfig(r.Provider.Config), images)
+	p, image := choose(readConfig(r.Provider.Config), q.registry().Kind, images)
 	if image == "" {
 		r.Findings = append(r.Findings, finding(rehearsalNoImage, "the provider was not rehearsed: none of the %d images looked at matches a pattern of the config", len(images)))
 		return
@@ -94,8 +94,20 @@ func rehearseErrand(e errand, args []string) errand {
 }
 
 // choose gives the first entry of the config and the first image that match, and
-// the image's name as the kubelet passes it on.
-func choose(config []provider, images []string) (provider, string) {
+// the image's name as the kubelet passes it on. The wanted registry's entries are
+// tried before all others.
+func choose(config []provider, wanted kubelet.Kind, images []string) (provider, string) {
+	ours := slices.DeleteFunc(slices.Clone(config), func(p provider) bool {
+		r, ok := kubelet.RegistryOfProvider(p.Name)
+		return !ok || r.Kind != wanted
+	})
+	if p, image := matching(ours, images); image != "" {
+		return p, image
+	}
+	return matching(config, images)
+}
+
+func matching(config []provider, images []string) (provider, string) {
 	for _, image := range images {
 		repository := kubelet.Repository(image)
 		for _, p := range config {
@@ -161,7 +173,7 @@ func readRehearsal(text string, p provider, image string) (*Rehearsal, *Finding,
 		r.Registries = append(r.Registries, oneLine(registry))
 	}
 	if r.ExitCode != 0 {
-		f := finding(classify(one["said"], r.ExitCode, r.Took), "the provider %s failed with exit code %d after %s, asked for %s; it said: %s",
+		f := finding(classify(p.Name, one["said"], r.ExitCode, r.Took), "the provider %s failed with exit code %d after %s, asked for %s; it said: %s",
 			oneLine(p.Name), r.ExitCode, r.Took, oneLine(image), orUnknown(r.Said))
 		return r, &f, nil
 	}

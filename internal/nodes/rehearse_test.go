@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"rkepatch/internal/kubelet"
 )
 
 const ecrImage = "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/app"
@@ -22,7 +24,7 @@ func (n tree) rehearsal(path, version string, p proc, edit ...string) (string, p
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	entry, image := choose(readConfig(b), []string{"docker.io/library/nginx", ecrImage + ":1.2"})
+	entry, image := choose(readConfig(b), kubelet.ECR, []string{"docker.io/library/nginx", ecrImage + ":1.2"})
 	if image != ecrImage {
 		n.t.Fatalf("chose the image %q", image)
 	}
@@ -302,7 +304,10 @@ func TestFailuresAreSaid(t *testing.T) {
 			t.Errorf("%s is not in the catalogue", f.code)
 		}
 	}
-	if got := classify("NoCredentialProviders no valid providers in chain", 1, 12500*time.Millisecond); got != rehearsalIMDS {
+	if got := classify("auth-provider-gcp", "connection refused", 1, time.Second); got != rehearsalFailed {
+		t.Errorf("GCP's provider is told of %s", got)
+	}
+	if got := classify(name, "NoCredentialProviders no valid providers in chain", 1, 12500*time.Millisecond); got != rehearsalIMDS {
 		t.Errorf("an SDK v1 provider that waited for IMDS: %s", got)
 	}
 }
@@ -310,18 +315,27 @@ func TestFailuresAreSaid(t *testing.T) {
 // The first image that a pattern of the config matches is taken, without its
 // tag, and with the entry that matches it.
 func TestChoose(t *testing.T) {
-	config := []provider{{Name: "other", MatchImages: []string{"registry.example", "["}}, {Name: name, MatchImages: []string{"*.dkr.ecr.*.amazonaws.com"}}}
+	config := []provider{{Name: "other", MatchImages: []string{"registry.example", "["}}, {Name: name, MatchImages: []string{"*.dkr.ecr.*.amazonaws.com"}},
+		{Name: "acr-credential-provider", MatchImages: []string{"*.azurecr.io"}}}
 	for _, tt := range []struct{ image, provider, want string }{
 		{ecrImage + ":v1", name, ecrImage},
 		{ecrImage + "@sha256:" + strings.Repeat("a", 64), name, ecrImage},
 		{"registry.example/x", "other", "registry.example/x"},
 		{"nginx", "", ""},
+		{"team.azurecr.io/x", "acr-credential-provider", "team.azurecr.io/x"},
 		{"not an image \x00", "", ""},
 		{"", "", ""},
 	} {
-		p, image := choose(config, []string{"quay.io/a/b", tt.image})
+		p, image := choose(config, kubelet.ECR, []string{"quay.io/a/b", tt.image})
 		if p.Name != tt.provider || image != tt.want {
 			t.Errorf("%q: %q, %q", tt.image, p.Name, image)
 		}
+	}
+	// What is wanted goes before what comes first.
+	if p, image := choose(config, kubelet.ACR, []string{ecrImage, "team.azurecr.io/x"}); p.Name != "acr-credential-provider" || image != "team.azurecr.io/x" {
+		t.Errorf("%q, %q", p.Name, image)
+	}
+	if p, _ := choose(config, kubelet.GCP, []string{ecrImage}); p.Name != name {
+		t.Errorf("%q", p.Name)
 	}
 }

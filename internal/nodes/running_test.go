@@ -127,3 +127,43 @@ func TestRunningScriptHere(t *testing.T) {
 		}
 	}
 }
+
+// The age of the config that the kubelet is told of is seen as the kubelet's
+// container sees the file.
+func TestRunningScriptTellsTheConfigsAge(t *testing.T) {
+	q, err := query().normal(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for shell, path := range shells(t) {
+		p := newProc(t)
+		p.process(42, 4000, "kubelet", "kubelet")
+		now := time.Now()
+		age := func() time.Duration {
+			text := p.run(path, modeRunning, append(pathArgs(q), "--proc", p.root, "--node", "node", "--observe", "0")...)
+			k, _, err := readRunning(text, now)
+			if err != nil || k.Processes != 1 {
+				t.Fatalf("%v: %s", err, text)
+			}
+			if k.ConfigWritten.IsZero() {
+				return 0
+			}
+			return now.Sub(k.ConfigWritten)
+		}
+		if got := age(); got != 0 {
+			t.Errorf("%s: no config, and it is %s old", shell, got)
+		}
+		p.write(configPath, goodConfig, 0o600)
+		if err := os.Chtimes(p.at(configPath), now, now.Add(-time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if got := age(); got < time.Hour || got > time.Hour+time.Minute {
+			t.Errorf("%s: the config is %s old", shell, got)
+		}
+		p.remove(configPath)
+		p.mkdir(configPath)
+		if got := age(); got != 0 {
+			t.Errorf("%s: a directory is %s old", shell, got)
+		}
+	}
+}

@@ -4,8 +4,6 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
-
-	"rkepatch/internal/kubelet"
 )
 
 // The scripts are POSIX sh and awk, with nothing that busybox lacks. What they
@@ -30,7 +28,7 @@ var (
 	//go:embed scripts/words.txt
 	words string
 
-	probeSh = commonSh + checkSh + runningSh + rehearseSh + mainSh
+	probeSh = commonSh + keylessSh + checkSh + runningSh + rehearseSh + mainSh
 )
 
 // The modes of the script.
@@ -51,7 +49,7 @@ func script(mode string, args ...string) []string {
 
 // checkArgs are the arguments of modeCheck. q must be normal.
 func checkArgs(q Query) []string {
-	return append(pathArgs(q), "--name", kubelet.ProviderName, "--config-awk", configAwk, "--ask-timeout", fmt.Sprint(askTimeout))
+	return append(pathArgs(q), "--name", q.registry().Provider, "--config-awk", configAwk, "--ask-timeout", fmt.Sprint(askTimeout))
 }
 
 // pathArgs tell the script where the provider is and how the kubelet sees it.

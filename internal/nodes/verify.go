@@ -32,6 +32,9 @@ type Running struct {
 	Flags     map[string]string // the two provider flags and feature-gates, as far as set
 	Started   time.Time         // by this machine's clock; at the latest
 	Processes int               // kubelets that were found; 1 unless something is odd
+	// ConfigWritten is when the provider config was last written, by this machine's
+	// clock; zero when that is not known.
+	ConfigWritten time.Time
 	// PluginErrors is the kubelet's own count of failed provider runs since it
 	// started; nil when its metrics could not be read.
 	PluginErrors *int64
@@ -47,6 +50,7 @@ const (
 	kubeletMany         = "kubelet-several"
 	flagsDiffer         = "kubelet-flags-differ"
 	kubeletNotRestarted = "kubelet-not-restarted"
+	configNewer         = "config-newer-than-kubelet"
 	kubeletRestarting   = "kubelet-restarting"
 	versionDiffers      = "kubelet-version-differs"
 	pluginErrors        = "provider-errors"
@@ -62,6 +66,8 @@ var runningCatalogue = []Finding{
 		"see whether Rancher has finished with the node: `rkepatch clusters`, then docker inspect kubelet on the node"},
 	{kubeletNotRestarted, kubelet.Caution, "the kubelet has run since before the change: it had the flags already, or does not have all of the change",
 		"see whether Rancher has finished with the node; its agent may be away"},
+	{configNewer, kubelet.Caution, "the provider config was written after the kubelet started, and a kubelet reads it only when it starts",
+		"restart the kubelet (`docker restart kubelet` on the node), one node at a time, unless the next upgrade is near"},
 	{kubeletRestarting, kubelet.Fatal, "the kubelet was restarted while it was watched",
 		"on the node: docker logs kubelet; undo the change if it does not stay up: `rkepatch rollback`"},
 	{versionDiffers, kubelet.Caution, "the kubelet has another version than the cluster is meant to have",
@@ -105,7 +111,7 @@ func (c *Checker) verifyNode(ctx context.Context, w *crew, q VerifyQuery, n *cor
 		r.Findings = append(r.Findings, *f)
 		return
 	}
-	e = runningErrand(e)
+	e = runningErrand(e, q.Query)
 	c.say(n.Name, "looking at the running kubelet")
 	a, findings := w.do(ctx, e)
 	r.Findings = append(r.Findings, findings...)
@@ -125,8 +131,8 @@ func (c *Checker) verifyNode(ctx context.Context, w *crew, q VerifyQuery, n *cor
 }
 
 // runningErrand makes e one that sees the node's processes.
-func runningErrand(e errand) errand {
-	e.command = script(modeRunning, "--node", e.node.Name, "--observe", fmt.Sprint(observeSeconds))
+func runningErrand(e errand, q Query) errand {
+	e.command = script(modeRunning, append(pathArgs(q), "--node", e.node.Name, "--observe", fmt.Sprint(observeSeconds))...)
 	e.hostPID, e.purpose = true, modeRunning
 	return e
 }
@@ -157,6 +163,9 @@ func (q VerifyQuery) compare(r *NodeReport, restarted bool) []Finding {
 	if !q.ChangedAfter.IsZero() && k.Started.Before(q.ChangedAfter.Add(-clockGrain)) {
 		add(kubeletNotRestarted, "the kubelet has run since %s, the change was made after %s", k.Started.UTC().Format(time.RFC3339), q.ChangedAfter.UTC().Format(time.RFC3339))
 	}
+	if k.Started.Before(k.ConfigWritten.Add(-clockGrain)) {
+		add(configNewer, "the kubelet has run since %s, %s was written at %s", k.Started.UTC().Format(time.RFC3339), q.ConfigPath, k.ConfigWritten.UTC().Format(time.RFC3339))
+	}
 	if have, err := kubelet.ParseVersion(r.Version); q.Version != (kubelet.Version{}) && (err != nil || have != q.Version) {
 		add(versionDiffers, "the kubelet says it is %s, not %s", r.Version, q.Version)
 	}
@@ -170,6 +179,9 @@ const clockGrain = 3 * time.Second
 // runningFlags are the only flags that a node tells of.
 var runningFlags = []string{kubelet.FlagProviderConfig, kubelet.FlagProviderBinDir, "feature-gates"}
 
+// mostAge is a hundred years, in seconds.
+const mostAge = 100 * 365 * 24 * 3600
+
 // readRunning reads the answer of modeRunning, which came at now.
 func readRunning(text string, now time.Time) (k *Running, restarted bool, err error) {
 	m, err := readMessage(text)
@@ -179,12 +191,19 @@ func readRunning(text string, now time.Time) (k *Running, restarted bool, err er
 	k = &Running{Flags: map[string]string{}, Processes: len(m["process"])}
 	for i, line := range m["process"] {
 		age := count(fields(line)["age"])
-		if age < 0 || age > 100*365*24*3600 {
+		if age < 0 || age > mostAge {
 			return nil, false, errors.New("it tells no age of a process")
 		}
 		if i == 0 {
 			k.Started = now.Add(-time.Duration(age) * time.Second)
 		}
+	}
+	config, err := m.one("config")
+	if err != nil {
+		return nil, false, err
+	}
+	if age := count(fields(config)["age"]); age >= 0 && age <= mostAge {
+		k.ConfigWritten = now.Add(-time.Duration(age) * time.Second)
 	}
 	for _, line := range m["flag"] {
 		f := fields(line)

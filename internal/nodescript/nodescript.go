@@ -22,12 +22,14 @@ import (
 
 // Options say what the script installs.
 type Options struct {
+	// Provider says whose provider it is; "" is ECR.
+	Provider kubelet.Kind
 	// BinDir and ConfigFile are what the kubelet's two flags say: absolute, plain
 	// paths of letters, digits and . _ / + @ = -. Empty means the defaults of
-	// package kubelet.
+	// the provider's row in package kubelet.
 	BinDir, ConfigFile string
 	// Release is a tag of Releases, or another one with URL and SHA256. Empty
-	// means DefaultRelease.
+	// means DefaultRelease for ECR; of other providers no release is known.
 	Release string
 	// URL is where a mirror has the binary; {arch} and {tag} in it are filled in
 	// on the node. Empty means artifacts.k8s.io.
@@ -40,9 +42,19 @@ type Options struct {
 	// Config is the CredentialProviderConfig, whole; internal/kubelet builds it.
 	// Its providers name one API version.
 	Config []byte
+	// Merge, if there is one, is how Config's provider joins others in a config that
+	// is on the nodes; the script then writes no config of its own.
+	Merge *Merge
 	// DockerInstall makes the script install Docker afterwards: a version that
 	// Rancher has an installer for, such as 20.10, or the URL of another one.
 	DockerInstall string
+}
+
+// Merge is an edit of one file, Old, to which a provider is added. The script has
+// neither in it, only the edit and both checksums.
+type Merge struct {
+	Edit     kubelet.Edit
+	Old, New []byte
 }
 
 // ErrOption is what every refused option is, to errors.Is.
@@ -80,7 +92,7 @@ var parts embed.FS
 // script is the parts in the order in which they are one script.
 var script = func() *template.Template {
 	var b strings.Builder
-	for i, name := range []string{"settings.sh.tmpl", "flags.sh", "machine.sh", "files.sh", "download.sh", "plugin.sh", "install.sh"} {
+	for i, name := range []string{"settings.sh.tmpl", "flags.sh", "machine.sh", "files.sh", "download.sh", "plugin.sh", "merge.sh", "install.sh"} {
 		part, err := parts.ReadFile("script/" + name)
 		if err != nil {
 			panic(err)
@@ -93,26 +105,32 @@ var script = func() *template.Template {
 	return template.Must(template.New("node script").Funcs(template.FuncMap{"quote": quote}).Option("missingkey=zero").Parse(b.String()))
 }()
 
-// quote makes one word of s that a shell takes as it is.
-func quote(s string) string {
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+// quote makes one word of a value that a shell takes as it is.
+func quote(v any) string {
+	return "'" + strings.ReplaceAll(fmt.Sprint(v), "'", `'\''`) + "'"
 }
 
 // settings are the options as the script holds them.
 type settings struct {
+	Name, Provider                   string // such as ECR, and what its binary is called
 	BinDir, ConfigFile, Release, URL string
 	SHA256                           map[string]string
 	API                              string
 	DockerURL, ConfigSHA256, Config  string
+	MergeSum, MergeTail, MergeText   string
+	MergeLine, MergeDrop             int
 }
 
 // settle fills in the defaults and refuses what cannot be.
 func settle(o Options) (settings, error) {
+	registry, ok := kubelet.RegistryByKind(kubelet.Kind(or(string(o.Provider), string(kubelet.ECR))))
+	if !ok {
+		return settings{}, refuse("there are ecr, acr and gcp", "%s is no provider that this program knows", cut(string(o.Provider)))
+	}
 	s := settings{
-		BinDir:     or(o.BinDir, kubelet.DefaultBinDir),
-		ConfigFile: or(o.ConfigFile, kubelet.DefaultProviderConfig),
-		Release:    or(o.Release, DefaultRelease),
-		URL:        o.URL,
+		Name: registry.Name, Provider: registry.Provider,
+		BinDir:     or(o.BinDir, registry.BinDir),
+		ConfigFile: or(o.ConfigFile, registry.Config),
 		SHA256:     map[string]string{"amd64": "", "arm64": ""},
 		Config:     string(o.Config),
 	}
@@ -122,30 +140,13 @@ func settle(o Options) (settings, error) {
 	if err := checkPath("the provider config", s.ConfigFile); err != nil {
 		return s, err
 	}
-	if plugin := s.BinDir + "/ecr-credential-provider"; strings.HasPrefix(s.ConfigFile+"/", plugin+"/") {
+	if plugin := s.BinDir + "/" + s.Provider; strings.HasPrefix(s.ConfigFile+"/", plugin+"/") {
 		return s, refuse("give the config another path", "the provider config %s lies where the plugin goes", s.ConfigFile)
 	}
-	if !tagForm.MatchString(s.Release) {
-		return s, refuse("a release is a tag such as "+DefaultRelease, "release %q is no tag", s.Release)
-	}
-	release, known := findRelease(s.Release)
-	maps.Copy(s.SHA256, release.SHA256)
-	if err := takeSums(s.SHA256, o.SHA256); err != nil {
+	release, known, err := s.pickRelease(registry, o)
+	if err != nil {
 		return s, err
 	}
-	if s.SHA256["amd64"] == "" && s.SHA256["arm64"] == "" {
-		return s, refuse("known releases are "+tags()+"; for another one give its checksum", "the checksum of release %s is not known", s.Release)
-	}
-	if s.URL == "" {
-		if !release.Promoted && !o.Local {
-			return s, refuse("give the URL of a mirror, or take one of "+tags(), "release %s is not published for good at artifacts.k8s.io", s.Release)
-		}
-		s.URL = promotedURL
-	}
-	if err := checkURL("the plugin's URL", s.URL); err != nil {
-		return s, err
-	}
-	var err error
 	if s.API, err = configAPI(o.Config); err != nil {
 		return s, err
 	}
@@ -153,10 +154,53 @@ func settle(o Options) (settings, error) {
 		return s, refuse("take a config for "+string(release.API)+", or another release with its checksum",
 			"the config asks for provider API %s, but release %s speaks %s only", s.API, s.Release, release.API)
 	}
-	sum := sha256.Sum256(o.Config)
-	s.ConfigSHA256 = hex.EncodeToString(sum[:])
+	s.ConfigSHA256 = sumOf(o.Config)
+	if m := o.Merge; m != nil {
+		s.Config, s.ConfigSHA256, s.MergeSum = "", sumOf(m.New), sumOf(m.Old)
+		s.MergeLine, s.MergeDrop, s.MergeTail, s.MergeText = m.Edit.Line, m.Edit.Drop, m.Edit.Tail, m.Edit.Text
+	}
 	s.DockerURL, err = dockerURL(o.DockerInstall)
 	return s, err
+}
+
+// pickRelease fills in the release, its checksums and its URL, and gives the
+// release when it is a known one.
+func (s *settings) pickRelease(registry kubelet.Registry, o Options) (release Release, known bool, err error) {
+	what, address := registry.Provider+" "+or(o.Release, DefaultRelease), promotedURL
+	sumHint := "known releases are " + tags() + "; for another one give its checksum"
+	urlHint := "give the URL of a mirror, or take one of " + tags()
+	if registry.Kind == kubelet.ECR {
+		s.Release = or(o.Release, DefaultRelease)
+		release, known = findRelease(s.Release)
+	} else {
+		s.Release = or(o.Release, "unnamed")
+		what, address = strings.TrimSpace(registry.Provider+" "+o.Release), "https://unknown.invalid/"+registry.Provider
+		sumHint = "no checksum of it is built into this program: give --sha256 ARCH=SUM of a file that you trust"
+		urlHint = "no address of it is built into this program: give --mirror URL, or put it on the nodes with nodes install --from-image"
+	}
+	if !tagForm.MatchString(s.Release) {
+		return release, known, refuse("a release is a tag such as "+DefaultRelease, "release %q is no tag", s.Release)
+	}
+	maps.Copy(s.SHA256, release.SHA256)
+	if err := takeSums(s.SHA256, o.SHA256); err != nil {
+		return release, known, err
+	}
+	if s.SHA256["amd64"] == "" && s.SHA256["arm64"] == "" {
+		return release, known, refuse(sumHint, "the checksum of %s is not known", what)
+	}
+	s.URL = o.URL
+	if s.URL == "" {
+		if !release.Promoted && !o.Local {
+			return release, known, refuse(urlHint, "%s is not published for good at artifacts.k8s.io", what)
+		}
+		s.URL = address
+	}
+	return release, known, checkURL("the plugin's URL", s.URL)
+}
+
+func sumOf(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
 }
 
 func or(value, otherwise string) string {

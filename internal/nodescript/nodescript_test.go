@@ -104,9 +104,13 @@ func TestRefusedOptions(t *testing.T) {
 		{"a config in place of the plugin", Options{ConfigFile: kubelet.DefaultBinDir + "/ecr-credential-provider"}, "lies where the plugin goes"},
 		{"a config below the plugin", Options{ConfigFile: kubelet.DefaultBinDir + "/ecr-credential-provider/c"}, "lies where the plugin goes"},
 		{"a release that is no tag", Options{Release: "v1'; id"}, "is no tag"},
-		{"an unknown release", Options{Release: "v1.99.0", URL: "https://x/y"}, "the checksum of release v1.99.0 is not known"},
+		{"an unknown release", Options{Release: "v1.99.0", URL: "https://x/y"}, "the checksum of ecr-credential-provider v1.99.0 is not known"},
 		{"an unknown release without a mirror", Options{Release: "v1.99.0", SHA256: map[string]string{"amd64": sum}}, "not published for good"},
-		{"a release that is not promoted, without a mirror", Options{Release: "v1.32.0"}, "release v1.32.0 is not published for good"},
+		{"a release that is not promoted, without a mirror", Options{Release: "v1.32.0"}, "ecr-credential-provider v1.32.0 is not published for good"},
+		{"another cloud's provider without a checksum", Options{Provider: kubelet.ACR, URL: "https://x/y"}, "the checksum of acr-credential-provider is not known"},
+		{"a release of another cloud's provider that ECR has", Options{Provider: kubelet.GCP, Release: "v1.31.7"}, "the checksum of auth-provider-gcp v1.31.7 is not known"},
+		{"another cloud's provider without an address", Options{Provider: kubelet.GCP, SHA256: map[string]string{"amd64": sum}}, "auth-provider-gcp is not published for good"},
+		{"a provider that nobody knows", Options{Provider: "quay"}, "is no provider that this program knows"},
 		{"a short checksum", Options{SHA256: map[string]string{"amd64": "abc"}}, "the checksum for amd64 is no SHA-256"},
 		{"an empty checksum", Options{SHA256: map[string]string{"amd64": ""}}, "is no SHA-256"},
 		{"a checksum that is code", Options{SHA256: map[string]string{"arm64": sum[:60] + "'; i"}}, "the checksum for arm64"},
@@ -181,14 +185,22 @@ func TestSettings(t *testing.T) {
 		want map[string]string
 	}{
 		{"defaults", Options{}, map[string]string{
-			"bin_dir": "/opt/aws/bin", "config": "/opt/aws/config/custom-credential-providers.yaml", "release": "v1.31.7",
+			"provider": "ecr-credential-provider", "bin_dir": "/opt/aws/bin", "config": "/opt/aws/config/custom-credential-providers.yaml", "release": "v1.31.7",
 			"url":          "https://artifacts.k8s.io/binaries/cloud-provider-aws/{tag}/linux/{arch}/ecr-credential-provider-linux-{arch}",
 			"sha256_amd64": release.SHA256["amd64"], "sha256_arm64": release.SHA256["arm64"], "api": "v1", "docker_url": "",
+			"merge_sum": "", "merge_line": "0", "merge_drop": "0", "merge_tail": "", "merge_text": "",
 		}},
 		{"everything else", Options{BinDir: "/b", ConfigFile: "/c", Release: "v9", URL: "http://[::1]:8/{arch}", SHA256: map[string]string{"amd64": sum}, DockerInstall: "20.10",
 			Config: []byte("credentialprovider.kubelet.k8s.io/v1alpha1")}, map[string]string{
 			"bin_dir": "/b", "config": "/c", "release": "v9", "url": "http://[::1]:8/{arch}", "sha256_amd64": strings.ToLower(sum), "sha256_arm64": "", "api": "v1alpha1",
 			"docker_url": "https://releases.rancher.com/install-docker/20.10.sh",
+		}},
+		{"another cloud's provider", Options{Provider: kubelet.ACR, SHA256: map[string]string{"amd64": sum}, Local: true}, map[string]string{
+			"provider": "acr-credential-provider", "bin_dir": "/var/lib/rancher/credentialprovider/bin", "config": "/var/lib/rancher/credentialprovider/config.yaml",
+			"release": "unnamed", "url": "https://unknown.invalid/acr-credential-provider", "sha256_amd64": strings.ToLower(sum), "sha256_arm64": "",
+		}},
+		{"a merge", Options{Merge: &Merge{Edit: kubelet.Edit{Line: 3, Drop: 1, Tail: "]}'", Text: "\n- it's"}, Old: []byte("old"), New: []byte("new")}}, map[string]string{
+			"config_text": "", "config_sha256": sumOf([]byte("new")), "merge_sum": sumOf([]byte("old")), "merge_line": "3", "merge_drop": "1", "merge_tail": "]}'", "merge_text": "\n- it's",
 		}},
 		{"an installer of one's own", Options{DockerInstall: "https://mirror.example/docker.sh"}, map[string]string{"docker_url": "https://mirror.example/docker.sh"}},
 		{"one checksum of one's own", Options{SHA256: map[string]string{"arm64": sum}}, map[string]string{"sha256_amd64": release.SHA256["amd64"], "sha256_arm64": strings.ToLower(sum)}},
@@ -198,7 +210,9 @@ func TestSettings(t *testing.T) {
 				tt.o.Config = []byte(goodConfig)
 			}
 			maps.Copy(tt.want, waits)
-			tt.want["config_text"], tt.want["config_sha256"] = string(tt.o.Config), sumOf(tt.o.Config)
+			if tt.o.Merge == nil {
+				tt.want["config_text"], tt.want["config_sha256"] = string(tt.o.Config), sumOf(tt.o.Config)
+			}
 			got := assigned(generated(t, tt.o))
 			for name := range got {
 				if _, asked := tt.want[name]; !asked && tt.name != "defaults" {
@@ -271,7 +285,7 @@ func FuzzWrite(f *testing.F) {
 			names = append(names, head[m[2]:m[3]])
 			last = m[1]
 		}
-		if want := strings.Fields("bin_dir config release url sha256_amd64 sha256_arm64 api docker_url config_sha256 config_text"); !slices.Equal(names, want) {
+		if want := strings.Fields("provider bin_dir config release url sha256_amd64 sha256_arm64 api docker_url config_sha256 config_text merge_sum merge_line merge_drop merge_tail merge_text"); !slices.Equal(names, want) {
 			t.Fatalf("it sets %q", names)
 		}
 		if between := strings.Join(left[1:], "") + head[last:]; strings.Trim(strings.Replace(between, noted, "", 1), "\n") != "" {

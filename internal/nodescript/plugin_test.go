@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"rkepatch/internal/kubelet"
 )
 
 // A file with the right checksum may still be the wrong one: the operator gave
@@ -59,6 +61,49 @@ func TestPluginIsTried(t *testing.T) {
 				} else if d := cmp.Diff(before, n.tree()); d != "" {
 					t.Error(d)
 				}
+			})
+		})
+	}
+}
+
+// Providers of other clouds take arguments, and are tried with them.
+func TestOtherPluginsAreTried(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		kind kubelet.Kind
+		mode string
+		code int
+		says string
+	}{
+		{kubelet.ACR, "acr", 0, "acr-credential-provider, which speaks v1"},
+		{kubelet.ACR, "v1alpha1", 1, "speaks the provider API v1alpha1, but the config asks for v1"},
+		{kubelet.ACR, "login", 1, "does not answer like a credential provider plugin"},
+		{kubelet.GCP, "gcp v1", 0, "auth-provider-gcp, which speaks v1"},
+		{kubelet.GCP, "gcp v1alpha1", 1, "speaks the provider API v1alpha1, but the config asks for v1"},
+		{kubelet.GCP, "crashes", 1, "died of signal 9"},
+	} {
+		t.Run(string(tt.kind)+" "+tt.mode, func(t *testing.T) {
+			t.Parallel()
+			eachShell(t, func(t *testing.T, n *node) {
+				n.plugin = plugin(t, tt.mode)
+				registry, _ := kubelet.RegistryByKind(tt.kind)
+				config, err := kubelet.BuildConfig(registry, kubelet.Version{Major: 1, Minor: 26}, kubelet.APIv1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				n.generate(Options{Provider: tt.kind, Config: config})
+				e := n.run("--from", n.save(n.plugin))
+				e.want(t, tt.code, tt.says)
+				if strings.Contains(e.out+e.err, "a-password") {
+					t.Error("credentials are shown")
+				}
+				if tt.code != 0 {
+					return
+				}
+				n.holds(registry.BinDir[1:]+"/"+registry.Provider, n.plugin, 0o755)
+				n.holds(registry.Config[1:], config, 0o644)
+				n.run("--from", n.save(n.plugin)).want(t, 0, "already right")
+				n.run("--uninstall").want(t, 0, "removed")
 			})
 		})
 	}

@@ -2,8 +2,6 @@ package nodescript
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -51,11 +49,6 @@ func plugin(t *testing.T, mode string) []byte {
 		t.Fatal(err)
 	}
 	return append(bytes.Clone(program), "mode="+mode...)
-}
-
-func sumOf(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
 }
 
 // node is a machine's file system below a directory, and the script for it.

@@ -129,7 +129,7 @@ function shown(s, p,   how) {
 	}
 	if (how == "pattern") return pattern(s)
 	if (how == "name") return (s ~ /^[A-Za-z_][A-Za-z0-9_]*$/ && length(s) <= 38) ? s : "x"
-	if (how == "arg") return s ~ /^(get-credentials|--?v=[0-9])$/ ? s : "x"
+	if (how == "arg") return s ~ /^(get-credentials|--?v=[0-9]|\/etc\/kubernetes\/(cloud-config|azure\.json))$/ ? s : "x"
 	return "x"
 }
 

@@ -1,5 +1,5 @@
 
-for tool in awk base64 cat env grep gzip head ls od readlink sed sleep stat tail tr uname wc; do
+for tool in awk base64 cat date env grep gzip head ls od readlink sed sleep stat tail tr uname wc; do
 	if ! have "$tool"; then
 		put lacks "$tool"
 		send

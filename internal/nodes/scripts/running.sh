@@ -58,6 +58,13 @@ running() {
 		kubelets
 	fi
 	[ "$before" = "$pids" ] || put restarted yes
+	if [ -n "$config" ]; then
+		resolve_binds
+		see "$config"
+		written=''
+		[ "$state" != regular ] || written=$(stat -L -c %Y "$real" 2>/dev/null)
+		[ -z "$written" ] || put config "age=$(($(date +%s) - written))"
+	fi
 	for pid in $pids; do
 		put process "pid=$pid age=$(age "$pid")" || true
 	done

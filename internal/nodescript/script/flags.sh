@@ -1,11 +1,11 @@
-sha256='' from='' root='' replace='' dry_run='' uninstall=''
+sha256='' from='' root='' replace='' dry_run='' uninstall='' merge_view=''
 
 usage() {
   cat <<END
 usage: sh FILE [flags]        or: ... | sh -s -- [flags]
 
-Puts the ECR image credential provider on this node:
-  the plugin  $bin_dir/ecr-credential-provider
+Puts the image credential provider $provider on this node:
+  the plugin  $bin_dir/$provider
   its config  $config
 What is right already is left alone. What is there and differs is not replaced
 without --replace. The plugin is run once before it takes its place.
@@ -19,6 +19,8 @@ without --replace. The plugin is run once before it takes its place.
   --replace       replace what differs; the old one is kept as NAME.rkepatch-SUM.
                   With --uninstall: also while a kubelet is told to use it
   --dry-run       say what would be done, and do nothing
+  --merge-...     how to merge into the config that is there; rkepatch nodes
+                  install says it
   --uninstall     remove the plugin and the config if they are what this script
                   installs; directories and kept files stay
 
@@ -63,7 +65,8 @@ read_flags() {
 
 set_flag() {
   case $1 in
-  --bin-dir | --config | --url | --sha256 | --from | --root) [ -n "$2" ] || wrong "$1 needs a value" ;;
+  --bin-dir | --config | --url | --sha256 | --from | --root | --merge-sum | --merge-line | --merge-drop) [ -n "$2" ] || wrong "$1 needs a value" ;;
+  --merge-tail | --merge-text | --merge-view) ;;
   *) wrong "unknown flag $(clean "$1")" ;;
   esac
   case $1 in
@@ -73,6 +76,12 @@ set_flag() {
   --sha256) sha256=$(printf '%s' "$2" | tr A-F a-f) ;;
   --from) from=$2 ;;
   --root) root=$2 ;;
+  --merge-sum) merge_sum=$2 config_sha256='' ;;
+  --merge-line) merge_line=$2 ;;
+  --merge-drop) merge_drop=$2 ;;
+  --merge-tail) merge_tail=$2 ;;
+  --merge-text) merge_text=$2 ;;
+  --merge-view) merge_view=$2 ;;
   esac
 }
 
@@ -96,7 +105,7 @@ check_flags() {
   [ -z "$from" ] || [ -f "$from" ] || fail "there is no file $(clean "$from")"
   [ -d "$root/" ] || fail "there is no directory $root"
   case $config/ in
-  "$bin_dir/ecr-credential-provider"/*) wrong "--config lies where the plugin goes" ;;
+  "$bin_dir/$provider"/*) wrong "--config lies where the plugin goes" ;;
   esac
   case $url in
   *[!]A-Za-z0-9:/._~?\&=%+,@{}[-]*) wrong "--url holds characters that no URL has" ;;
@@ -111,5 +120,10 @@ check_flags() {
   *[!0-9a-f]*) wrong "--sha256 must be 64 hex digits" ;;
   esac
   [ -z "$sha256" ] || [ ${#sha256} -eq 64 ] || wrong "--sha256 must be 64 hex digits"
+  case $merge_line$merge_drop in
+  *[!0-9]*) wrong "--merge-line and --merge-drop must be numbers" ;;
+  esac
+  [ -z "$merge_sum" ] || [ -z "$uninstall" ] ||
+    wrong "--uninstall does not take a config apart; put back the one that was kept beside it, then remove the plugin"
   [ -z "$docker_url" ] || [ -z "$root" ] || wrong "--root does not go with the installation of Docker"
 }

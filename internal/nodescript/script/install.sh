@@ -50,11 +50,16 @@ install() {
   fi
   look "$bin" "$sum"
   bin_state=$state
-  look "$conf" "$config_sha256"
-  conf_state=$state
   in_the_way=''
   judge "$bin" "$bin_state" plugin
-  judge "$conf" "$conf_state" config
+  if [ -n "$merge_sum" ]; then
+    look_merge
+    judge_merge "$state"
+  else
+    look "$conf" "$config_sha256"
+    judge "$conf" "$state" config
+  fi
+  conf_state=$state
   [ -z "$in_the_way" ] || exit 3
 
   mended=''
@@ -62,14 +67,18 @@ install() {
     mend "$bin" 0755
     [ -n "$dry_run$mended" ] || try_plugin "$bin" "$bin"
   fi
-  [ "$conf_state" != right ] || mend "$conf" 0644
+  [ "$conf_state" != right ] || [ -n "$merge_sum" ] || mend "$conf" 0644
   if [ "$bin_state$conf_state" = rightright ]; then
     [ -n "$mended" ] || say "already right: $bin and $conf"
   elif [ -n "$dry_run" ]; then
     foretell
   else
     [ "$bin_state" = right ] || prepare_plugin
-    [ "$conf_state" = right ] || prepare_config
+    case $conf_state in
+    right) ;;
+    merge) prepare_merge ;;
+    *) prepare_config ;;
+    esac
     commit
   fi
 }
@@ -83,7 +92,11 @@ foretell() {
     expand
     say "would install $bin from ${full_url%%\?*}"
   fi
-  [ "$conf_state" = right ] || say "would write $conf"
+  case $conf_state in
+  right) ;;
+  merge) say "would merge $provider into $conf" ;;
+  *) say "would write $conf" ;;
+  esac
 }
 
 # commit puts what is prepared in its place: from here on, nothing can fail that
@@ -94,8 +107,9 @@ commit() {
   differs | link) keep "$bin"; kept_bin=$kept ;;
   esac
   case $conf_state in
-  differs | link) keep "$conf"; kept_conf=$kept ;;
+  differs | link | merge) keep "$conf"; kept_conf=$kept ;;
   esac
+  [ "$conf_state" != merge ] || [ "$(config_sum "$conf")" = "$merge_sum" ] || fail "$conf was changed meanwhile; look again"
   trap '' HUP INT TERM
   if [ "$bin_state" != right ]; then
     place "$new_bin" "$bin" "$bin_state" || fail "moving the plugin to $bin: $(clean "$said")"
@@ -112,7 +126,11 @@ commit() {
   flush "$bin_home"
   flush "$config_home"
   [ "$bin_state" = right ] || say "installed $bin, which speaks $api"
-  [ "$conf_state" = right ] || say "wrote $conf"
+  case $conf_state in
+  right) ;;
+  merge) say "merged $provider into $conf, which a kubelet reads when it starts" ;;
+  *) say "wrote $conf" ;;
+  esac
   for kept in $kept_bin $kept_conf; do say "kept the old one as $kept"; done
 }
 
@@ -196,7 +214,7 @@ main() {
   check_machine
   resolve "$bin_dir"
   bin_home=$root$resolved
-  bin=$bin_home/ecr-credential-provider
+  bin=$bin_home/$provider
   resolve "${config%/*}"
   config_home=$root$resolved
   conf=$config_home/${config##*/}

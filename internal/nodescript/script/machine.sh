@@ -2,6 +2,12 @@ check_machine() {
   for tool in cat chmod chown cut dd env id ln ls mkdir mktemp mv readlink rm rmdir sleep tail timeout tr uname wc; do
     have "$tool" || fail "this machine has no $tool; install coreutils or busybox"
   done
+  if [ -n "$merge_sum" ]; then
+    for tool in cp head; do
+      have "$tool" || fail "this machine has no $tool; install coreutils or busybox"
+    done
+  fi
+
   # busybox before 1.30 wants -t.
   if timeout 9 true 2>/dev/null; then t=''; else t='-t'; fi
 

@@ -10,6 +10,7 @@ export LC_ALL
 umask 022
 
 # What the one who wrote it decided. Flags go before.
+provider='ecr-credential-provider'
 bin_dir='/opt/aws/bin'
 config='/opt/aws/config/custom-credential-providers.yaml'
 release='v1.31.7'
@@ -29,6 +30,11 @@ providers:
   matchImages: ['\''*.dkr.ecr.*.amazonaws.com'\'']
   defaultCacheDuration: 12h
 '
+merge_sum=''
+merge_line='0'
+merge_drop='0'
+merge_tail=''
+merge_text=''
 
 # How many seconds one download may take, how often it is tried, how many seconds
 # lie in between, and how many the plugin may take to answer.
@@ -37,14 +43,14 @@ download_tries='3'
 download_pause='5'
 plugin_seconds='20'
 
-sha256='' from='' root='' replace='' dry_run='' uninstall=''
+sha256='' from='' root='' replace='' dry_run='' uninstall='' merge_view=''
 
 usage() {
   cat <<END
 usage: sh FILE [flags]        or: ... | sh -s -- [flags]
 
-Puts the ECR image credential provider on this node:
-  the plugin  $bin_dir/ecr-credential-provider
+Puts the image credential provider $provider on this node:
+  the plugin  $bin_dir/$provider
   its config  $config
 What is right already is left alone. What is there and differs is not replaced
 without --replace. The plugin is run once before it takes its place.
@@ -58,6 +64,8 @@ without --replace. The plugin is run once before it takes its place.
   --replace       replace what differs; the old one is kept as NAME.rkepatch-SUM.
                   With --uninstall: also while a kubelet is told to use it
   --dry-run       say what would be done, and do nothing
+  --merge-...     how to merge into the config that is there; rkepatch nodes
+                  install says it
   --uninstall     remove the plugin and the config if they are what this script
                   installs; directories and kept files stay
 
@@ -102,7 +110,8 @@ read_flags() {
 
 set_flag() {
   case $1 in
-  --bin-dir | --config | --url | --sha256 | --from | --root) [ -n "$2" ] || wrong "$1 needs a value" ;;
+  --bin-dir | --config | --url | --sha256 | --from | --root | --merge-sum | --merge-line | --merge-drop) [ -n "$2" ] || wrong "$1 needs a value" ;;
+  --merge-tail | --merge-text | --merge-view) ;;
   *) wrong "unknown flag $(clean "$1")" ;;
   esac
   case $1 in
@@ -112,6 +121,12 @@ set_flag() {
   --sha256) sha256=$(printf '%s' "$2" | tr A-F a-f) ;;
   --from) from=$2 ;;
   --root) root=$2 ;;
+  --merge-sum) merge_sum=$2 config_sha256='' ;;
+  --merge-line) merge_line=$2 ;;
+  --merge-drop) merge_drop=$2 ;;
+  --merge-tail) merge_tail=$2 ;;
+  --merge-text) merge_text=$2 ;;
+  --merge-view) merge_view=$2 ;;
   esac
 }
 
@@ -135,7 +150,7 @@ check_flags() {
   [ -z "$from" ] || [ -f "$from" ] || fail "there is no file $(clean "$from")"
   [ -d "$root/" ] || fail "there is no directory $root"
   case $config/ in
-  "$bin_dir/ecr-credential-provider"/*) wrong "--config lies where the plugin goes" ;;
+  "$bin_dir/$provider"/*) wrong "--config lies where the plugin goes" ;;
   esac
   case $url in
   *[!]A-Za-z0-9:/._~?\&=%+,@{}[-]*) wrong "--url holds characters that no URL has" ;;
@@ -150,6 +165,11 @@ check_flags() {
   *[!0-9a-f]*) wrong "--sha256 must be 64 hex digits" ;;
   esac
   [ -z "$sha256" ] || [ ${#sha256} -eq 64 ] || wrong "--sha256 must be 64 hex digits"
+  case $merge_line$merge_drop in
+  *[!0-9]*) wrong "--merge-line and --merge-drop must be numbers" ;;
+  esac
+  [ -z "$merge_sum" ] || [ -z "$uninstall" ] ||
+    wrong "--uninstall does not take a config apart; put back the one that was kept beside it, then remove the plugin"
   [ -z "$docker_url" ] || [ -z "$root" ] || wrong "--root does not go with the installation of Docker"
 }
 
@@ -157,6 +177,12 @@ check_machine() {
   for tool in cat chmod chown cut dd env id ln ls mkdir mktemp mv readlink rm rmdir sleep tail timeout tr uname wc; do
     have "$tool" || fail "this machine has no $tool; install coreutils or busybox"
   done
+  if [ -n "$merge_sum" ]; then
+    for tool in cp head; do
+      have "$tool" || fail "this machine has no $tool; install coreutils or busybox"
+    done
+  fi
+
   # busybox before 1.30 wants -t.
   if timeout 9 true 2>/dev/null; then t=''; else t='-t'; fi
 
@@ -450,15 +476,39 @@ check_elf() {
   [ "$(dd bs=1 skip=18 count=1 2>/dev/null <"$1" | tr -d '\0')" = "$elf" ] || fail "$2 is a program for another kind of machine than this ($arch)"
 }
 
-# ask runs plugin $1 as the kubelet would, with provider API $2, but without AWS
-# credentials. $answer: yes, no (not this API), or other.
+# What the ACR provider reads before it looks at a request, on descriptor 3.
+nobody='{"cloud":"AzurePublicCloud","tenantId":"00000000-0000-0000-0000-000000000000","aadClientId":"nobody","aadClientSecret":"nothing"}'
+
+# request runs plugin $1 as the kubelet would, with provider API $2, but without
+# credentials to find and without a way to a metadata service.
+request() {
+  case $provider in
+  acr-credential-provider) arg=/proc/self/fd/3 ;;
+  auth-provider-gcp) arg=get-credentials ;;
+  *) arg='' ;;
+  esac
+  printf '%s' "$nobody" | {
+    exec 3<&0
+    printf '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/%s","image":"123456789012.dkr.ecr.us-east-1.amazonaws.com/rkepatch"}\n' "$2" |
+      limited "$plugin_seconds" env -i PATH="$PATH" HOME=/nonexistent AWS_EC2_METADATA_DISABLED=true \
+        HTTP_PROXY=http://127.0.0.1:1 HTTPS_PROXY=http://127.0.0.1:1 "$1" ${arg:+"$arg"}
+  }
+}
+
+# ask says in $answer what plugin $1, called $3, makes of provider API $2: yes, no
+# (not this API), or other. GCP's answers any request in its own version.
 ask() {
   code=0
-  said=$(printf '{"kind":"CredentialProviderRequest","apiVersion":"credentialprovider.kubelet.k8s.io/%s","image":"123456789012.dkr.ecr.us-east-1.amazonaws.com/rkepatch"}\n' "$2" |
-    limited "$plugin_seconds" env -i PATH="$PATH" HOME=/nonexistent AWS_EC2_METADATA_DISABLED=true "$1" 2>&1 >/dev/null) || code=$?
+  said=$(request "$1" "$2" 2>&1 >/dev/null) || code=$?
   answer=other
   case $code in
-  0) answer=yes ;;
+  0)
+    answer=yes
+    case $(request "$1" "$2" 2>/dev/null) in
+    *'"credentialprovider.kubelet.k8s.io/'"$2"'"'*) ;;
+    *'"credentialprovider.kubelet.k8s.io/'*) answer=no ;;
+    esac
+    ;;
   124 | 143) fail "$3 did not answer within $plugin_seconds seconds" ;;
   126 | 127) fail "$3 cannot be run, is it on a file system mounted noexec? $(clean "$said")" ;;
   *) [ "$code" -lt 128 ] || fail "$3 died of signal $((code - 128)) when it was run" ;;
@@ -472,6 +522,7 @@ ask() {
 # A release speaks one API and refuses the other; both or neither is no plugin.
 try_plugin() {
   check_elf "$1" "$2"
+  [ "$provider" != acr-credential-provider ] || [ -d /proc/self/fd ] || fail "$2 can only be tried where /proc is mounted"
   case $api in
   v1) other_api=v1alpha1 ;;
   *) other_api=v1 ;;
@@ -485,6 +536,75 @@ try_plugin() {
   no/*) fail "$2 speaks the provider API $other_api, but the config asks for $api: no pull would get credentials" ;;
   *) fail "$2 does not answer like a credential provider plugin; it said: $(clean "$said")" ;;
   esac
+}
+
+# Merging: the config that is there, with checksum $merge_sum, gets $merge_text
+# into line $merge_line, before $merge_tail at its end, and loses $merge_drop lines
+# after it. It keeps its other bytes, its mode and its owner.
+
+# config_sum is the checksum of file $1 or, where only what may be seen of it was
+# compared, of what $merge_view prints.
+config_sum() {
+  if [ -n "$merge_view" ]; then
+    # shellcheck disable=SC2086 # words of a command
+    sum_line=$(sh -c "$merge_view" view "$1" | $digest) || return 1
+    printf '%s' "${sum_line%% *}"
+  else
+    sum_of "$1"
+  fi
+}
+
+# look_merge says in $state what is at the config's place: merge when it is the
+# file that waits for its new lines.
+look_merge() {
+  if [ -L "$conf" ]; then state='link'
+  elif [ ! -e "$conf" ]; then state=missing
+  elif [ ! -f "$conf" ]; then state=special
+  elif [ "$(config_sum "$conf")" = "$merge_sum" ]; then
+    state=merge
+    [ "$merge_line" -gt 0 ] || state=right
+  elif [ -n "$config_sha256" ] && [ "$(sum_of "$conf")" = "$config_sha256" ]; then state=right
+  else state=differs
+  fi
+}
+
+judge_merge() {
+  case $1 in
+  merge | right) return ;;
+  missing) what='is not there, and other providers belong into it; put the file that the other nodes have there first' ;;
+  link) what='is a symbolic link, which would be cut; merge into the file that it names' ;;
+  special) what='is no regular file' ;;
+  *) what='is not the file for which the merge was worked out; look again' ;;
+  esac
+  warn "error: $conf $what"
+  in_the_way=yes
+}
+
+# merged prints the config with the new lines.
+merged() {
+  head -n $((merge_line - 1)) "$conf" || return 1
+  line=$(head -n "$merge_line" "$conf" | tail -n 1)
+  case $line in
+  *"$merge_tail") ;;
+  *) return 1 ;;
+  esac
+  printf '%s' "${line%"$merge_tail"}$merge_text$merge_tail"
+  [ "$(wc -l <"$conf")" -lt "$merge_line" ] || echo
+  tail -n +$((merge_line + merge_drop + 1)) "$conf"
+}
+
+prepare_merge() {
+  make_work "$config_home"
+  new_config=$made_work/config
+  said=$(cp -p "$conf" "$new_config" 2>&1) || no_room "$config_home" "$said"
+  merged >"$new_config" || fail "merging into $conf: it is not written as it was, or there is no room on the disk"
+  if [ -n "$config_sha256" ]; then
+    [ "$(sum_of "$new_config")" = "$config_sha256" ] || no_room "$config_home" "not all of it arrived"
+  elif [ "$merge_drop" -eq 0 ]; then
+    [ "$(wc -c <"$new_config")" -eq $(($(wc -c <"$conf") + ${#merge_text})) ] || no_room "$config_home" "not all of it arrived"
+  fi
+  label "$new_config" "$conf"
+  flush "$new_config"
 }
 
 made='' strays='' downloading=''
@@ -539,11 +659,16 @@ install() {
   fi
   look "$bin" "$sum"
   bin_state=$state
-  look "$conf" "$config_sha256"
-  conf_state=$state
   in_the_way=''
   judge "$bin" "$bin_state" plugin
-  judge "$conf" "$conf_state" config
+  if [ -n "$merge_sum" ]; then
+    look_merge
+    judge_merge "$state"
+  else
+    look "$conf" "$config_sha256"
+    judge "$conf" "$state" config
+  fi
+  conf_state=$state
   [ -z "$in_the_way" ] || exit 3
 
   mended=''
@@ -551,14 +676,18 @@ install() {
     mend "$bin" 0755
     [ -n "$dry_run$mended" ] || try_plugin "$bin" "$bin"
   fi
-  [ "$conf_state" != right ] || mend "$conf" 0644
+  [ "$conf_state" != right ] || [ -n "$merge_sum" ] || mend "$conf" 0644
   if [ "$bin_state$conf_state" = rightright ]; then
     [ -n "$mended" ] || say "already right: $bin and $conf"
   elif [ -n "$dry_run" ]; then
     foretell
   else
     [ "$bin_state" = right ] || prepare_plugin
-    [ "$conf_state" = right ] || prepare_config
+    case $conf_state in
+    right) ;;
+    merge) prepare_merge ;;
+    *) prepare_config ;;
+    esac
     commit
   fi
 }
@@ -572,7 +701,11 @@ foretell() {
     expand
     say "would install $bin from ${full_url%%\?*}"
   fi
-  [ "$conf_state" = right ] || say "would write $conf"
+  case $conf_state in
+  right) ;;
+  merge) say "would merge $provider into $conf" ;;
+  *) say "would write $conf" ;;
+  esac
 }
 
 # commit puts what is prepared in its place: from here on, nothing can fail that
@@ -583,8 +716,9 @@ commit() {
   differs | link) keep "$bin"; kept_bin=$kept ;;
   esac
   case $conf_state in
-  differs | link) keep "$conf"; kept_conf=$kept ;;
+  differs | link | merge) keep "$conf"; kept_conf=$kept ;;
   esac
+  [ "$conf_state" != merge ] || [ "$(config_sum "$conf")" = "$merge_sum" ] || fail "$conf was changed meanwhile; look again"
   trap '' HUP INT TERM
   if [ "$bin_state" != right ]; then
     place "$new_bin" "$bin" "$bin_state" || fail "moving the plugin to $bin: $(clean "$said")"
@@ -601,7 +735,11 @@ commit() {
   flush "$bin_home"
   flush "$config_home"
   [ "$bin_state" = right ] || say "installed $bin, which speaks $api"
-  [ "$conf_state" = right ] || say "wrote $conf"
+  case $conf_state in
+  right) ;;
+  merge) say "merged $provider into $conf, which a kubelet reads when it starts" ;;
+  *) say "wrote $conf" ;;
+  esac
   for kept in $kept_bin $kept_conf; do say "kept the old one as $kept"; done
 }
 
@@ -685,7 +823,7 @@ main() {
   check_machine
   resolve "$bin_dir"
   bin_home=$root$resolved
-  bin=$bin_home/ecr-credential-provider
+  bin=$bin_home/$provider
   resolve "${config%/*}"
   config_home=$root$resolved
   conf=$config_home/${config##*/}

@@ -4,6 +4,9 @@
 //
 //	v1, v1alpha1    speaks that API version, and finds no AWS credentials unless
 //	                AWS_ACCESS_KEY_ID is set
+//	acr             like acr-credential-provider: reads the cloud config that its
+//	                one argument names before it looks at the request, speaks v1
+//	gcp API         like auth-provider-gcp: answers in API whatever it is asked in
 //	helper          does not know the protocol at all
 //	hang            never answers
 //	say             prints the files .out and .err and exits with the code in .code
@@ -44,6 +47,10 @@ func main() {
 		fail("Usage: docker-credential-ecr-login <store|get|erase|list|version>")
 	case "hang":
 		time.Sleep(time.Hour)
+	case "acr":
+		acr()
+	case "gcp":
+		gcp(role[1])
 	case "say":
 		fmt.Print(read(".out"))
 		fmt.Fprint(os.Stderr, read(".err"))
@@ -76,6 +83,35 @@ func main() {
 	host, _, _ := strings.Cut(request.Image, "/")
 	fmt.Printf(`{"kind":"CredentialProviderResponse","apiVersion":"%s","cacheKeyType":"Registry","cacheDuration":"6h0m0s","auth":{"%s":{"username":"AWS","password":"%s"}}}`+"\n",
 		request.APIVersion, host, os.Getenv("AWS_SECRET_ACCESS_KEY"))
+}
+
+func acr() {
+	if len(os.Args) != 2 {
+		fail("requires at least 1 arg(s), only received 0")
+	}
+	file, err := os.ReadFile(os.Args[1])
+	var cloud struct{ AADClientID string }
+	if err != nil || json.Unmarshal(file, &cloud) != nil || cloud.AADClientID != "nobody" {
+		fail("Failed to initialize ACR provider: failed to load config")
+	}
+	var request struct{ APIVersion string }
+	if err := json.NewDecoder(os.Stdin).Decode(&request); err != nil || request.APIVersion != group+"v1" {
+		fail("group version " + request.APIVersion + " is not supported")
+	}
+	fmt.Println(`{"kind":"CredentialProviderResponse","apiVersion":"` + group + `v1","cacheKeyType":"Registry","cacheDuration":"0s"}`)
+	os.Exit(0)
+}
+
+func gcp(api string) {
+	if len(os.Args) < 2 || os.Args[1] != "get-credentials" {
+		fmt.Println("Usage: auth-provider-gcp [command]")
+		os.Exit(0)
+	}
+	if os.Getenv("HTTP_PROXY") == "" {
+		fail("this would have asked the metadata service")
+	}
+	fmt.Println(`{"kind":"CredentialProviderResponse","apiVersion":"` + group + api + `","cacheKeyType":"image","auth":{}}`)
+	os.Exit(0)
 }
 
 // spy gives the command lines that hold the secret, or says that it has none.
