@@ -1,0 +1,187 @@
+package readiness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"rkepatch/internal/fleet"
+	"rkepatch/internal/kubelet"
+	"rkepatch/internal/nodes"
+	"rkepatch/internal/pulls"
+	"rkepatch/rancher"
+	"rkepatch/rkeconfig"
+)
+
+// Oldest and Newest are the versions that clusters can be checked for: below
+// there is a built-in login, above there is no RKE1.
+var (
+	Oldest = kubelet.Version{Major: 1, Minor: 27}
+	Newest = kubelet.Version{Major: 1, Minor: 32}
+)
+
+// Checker checks clusters. It changes nothing but for the short-lived pods that
+// look at nodes.
+type Checker struct {
+	Planner  *fleet.Planner
+	Look     *fleet.NodeLook
+	Target   kubelet.Version
+	Parallel int           // clusters at a time
+	Timeout  time.Duration // for reading what one cluster's workloads pull
+
+	offered        []string
+	judgesNewNodes bool
+}
+
+// Check yields every selected cluster in the order of their names, each as soon
+// as it and those before it are known. A cluster that cannot be read is in it
+// and unknown; the errors are those of Planner.Plan and of ctx.
+func (c *Checker) Check(ctx context.Context, sel fleet.Selection) iter.Seq2[*Cluster, error] {
+	return func(yield func(*Cluster, error) bool) {
+		if err := c.prepare(ctx); err != nil {
+			yield(nil, err)
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		queue := make(chan checked, 2*max(1, c.Parallel)) // those that are done wait for the slow one ahead of them
+		go c.enqueue(ctx, sel, queue)
+		defer func() {
+			cancel()
+			for range queue { // until the plans are let go of
+			}
+		}()
+		for next := range queue {
+			if next.err != nil {
+				yield(nil, next.err)
+				return
+			}
+			found := <-next.cluster
+			if found == nil {
+				yield(nil, context.Cause(ctx))
+				return
+			}
+			if !yield(found, nil) {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			yield(nil, context.Cause(ctx))
+		}
+	}
+}
+
+// checked is a cluster that is being checked, or the end of the plans.
+type checked struct {
+	cluster chan *Cluster // gets nil when ctx ends
+	err     error
+}
+
+// enqueue plans the clusters one after the other and has them checked side by
+// side, c.Parallel at a time.
+func (c *Checker) enqueue(ctx context.Context, sel fleet.Selection, queue chan<- checked) {
+	defer close(queue)
+	turns := make(chan struct{}, max(1, c.Parallel))
+	var checking sync.WaitGroup
+	defer checking.Wait()
+	for p, err := range c.Planner.Plan(ctx, sel) {
+		next := checked{make(chan *Cluster, 1), err}
+		if err == nil {
+			select {
+			case turns <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+			checking.Go(func() {
+				next.cluster <- c.check(ctx, p)
+				<-turns
+			})
+		}
+		select {
+		case queue <- next:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// prepare reads what all clusters share.
+func (c *Checker) prepare(ctx context.Context) error {
+	c.Planner.KeepClusters = true
+	c.Look.ForVersion, c.Look.Query.ProviderAPI, c.Look.Applied = c.Target, c.Planner.API, true
+	current, err := c.Planner.Rancher.Setting(ctx, "k8s-versions-current")
+	switch {
+	case errors.Is(err, rancher.ErrNotFound), errors.Is(err, rancher.ErrForbidden):
+	case err != nil:
+		return err
+	case current != "":
+		c.offered = strings.Split(current, ",")
+	}
+	c.judgesNewNodes = slices.ContainsFunc(fleet.Catalogue(), func(f fleet.Finding) bool { return f.Code == "new-nodes-unprepared" })
+	return nil
+}
+
+// check gathers the facts of one cluster and goes through the table; nil when
+// ctx ends.
+func (c *Checker) check(ctx context.Context, p *fleet.ClusterPlan) *Cluster {
+	f := &facts{target: c.Target, plan: p, offered: c.offered, judgesNewNodes: c.judgesNewNodes}
+	c.gather(ctx, f)
+	if ctx.Err() != nil {
+		return nil
+	}
+	results := judge(f)
+	return &Cluster{
+		ID: p.ID, Name: p.Name, KubernetesVersion: p.KubernetesVersion, Nodes: p.Nodes,
+		Verdict: verdict(results), Checks: results, Use: f.use, Steps: steps(f, results),
+	}
+}
+
+func (c *Checker) gather(ctx context.Context, f *facts) {
+	cl, _, ok := f.plan.Kept()
+	if !ok {
+		return
+	}
+	f.cluster = cl
+	f.doc, _ = rkeconfig.ParseDocument(cl.Config) // the plan would say so
+	f.args = fleet.KubeletArgs(f.doc)
+	f.own, f.ownErr = kubelet.ParseVersion(f.doc.KubernetesVersion())
+	f.nodes, f.nodesErr = c.nodes(ctx, cl.ID)
+	for _, n := range f.nodes {
+		f.pooled = f.pooled || n.NodePoolID != ""
+	}
+	if f.has("cluster-unreachable", "not-provisioned") {
+		f.unlooked = "Rancher has no connection to the cluster"
+		f.useErr = errors.New(f.unlooked)
+		return
+	}
+	f.use, f.useErr = c.use(ctx, cl.ID)
+	if ctx.Err() == nil && f.concerned() {
+		f.look = c.Look.VisitPlan(ctx, c.Planner, f.plan, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
+			return checker.Check(ctx, ask.Query)
+		})
+	}
+}
+
+func (c *Checker) nodes(ctx context.Context, id string) ([]*rancher.Node, error) {
+	var out []*rancher.Node
+	for n, err := range c.Planner.Rancher.Nodes(ctx, rancher.NodeQuery{ClusterIDs: []string{id}}) {
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// use reads what the workloads of a cluster pull.
+func (c *Checker) use(ctx context.Context, id string) (*pulls.Use, error) {
+	within, cancel := context.WithTimeoutCause(ctx, c.Timeout, fmt.Errorf("it took longer than %s", c.Timeout))
+	defer cancel()
+	base, transport := c.Planner.Rancher.Kubernetes(id)
+	reader := &pulls.Reader{Base: base, Transport: transport}
+	return reader.Read(within)
+}

@@ -1,0 +1,129 @@
+package readiness
+
+import (
+	"rkepatch/internal/fleet"
+	"rkepatch/internal/kubelet"
+	"rkepatch/internal/pulls"
+	"rkepatch/rancher"
+	"rkepatch/rkeconfig"
+)
+
+// facts is everything that the checks look at.
+type facts struct {
+	target kubelet.Version
+	plan   *fleet.ClusterPlan
+
+	// cluster is nil for a cluster that is none of ours; then nothing below is
+	// known, and unseen says so.
+	cluster *rancher.Cluster
+	doc     rkeconfig.Document // as it is today
+	args    map[string]string  // that the kubelets get today
+	own     kubelet.Version
+	ownErr  error
+
+	offered []string // versions that this Rancher offers; nil when that is not known
+
+	use      *pulls.Use // nil when it could not be read
+	useErr   error
+	nodes    []*rancher.Node
+	nodesErr error
+	look     *fleet.ClusterNodes // nil when the nodes were not looked at
+	unlooked string              // why not
+	pooled   bool                // nodes are made from templates
+
+	judgesNewNodes bool // fleet has a finding about nodes that are made tomorrow
+}
+
+// need says whether the cluster's images take a login that the target version
+// does not bring.
+type need int
+
+const (
+	needed need = iota
+	perhapsNeeded
+	notNeeded
+)
+
+// need counts ECR only: that is what the patch is for.
+func (f *facts) need() need {
+	if f.use == nil {
+		return perhapsNeeded
+	}
+	out := notNeeded
+	for _, r := range f.use.Registries {
+		if r.Kind != kubelet.ECR {
+			continue
+		}
+		switch {
+		case r.Needs() > 0:
+			return needed
+		case r.Unsure > 0:
+			out = perhapsNeeded
+		}
+	}
+	if out == notNeeded && len(f.use.Gaps) > 0 {
+		return perhapsNeeded
+	}
+	return out
+}
+
+// configured says that the kubelets are told of a provider today: a wrong one
+// keeps them from starting, whether anybody needs it or not.
+func (f *facts) configured() bool {
+	return f.args[kubelet.FlagProviderConfig] != "" && f.args[kubelet.FlagProviderBinDir] != ""
+}
+
+// half says that only one of the two flags is set.
+func (f *facts) half() bool {
+	return !f.configured() && (f.args[kubelet.FlagProviderConfig] != "" || f.args[kubelet.FlagProviderBinDir] != "")
+}
+
+// concerned says that the credential provider matters for the cluster.
+func (f *facts) concerned() bool { return f.need() != notNeeded || f.configured() || f.half() }
+
+// toPatch says that the cluster still has to be patched, as far as is known.
+func (f *facts) toPatch() bool { return !f.configured() && (f.half() || f.need() != notNeeded) }
+
+// has reports whether there is a finding with one of the codes.
+func (f *facts) has(codes ...string) bool {
+	for _, found := range f.findings() {
+		for _, code := range codes {
+			if found.Code == code {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// findings are all that are known, each once.
+func (f *facts) findings() []fleet.Finding {
+	all := f.plan.Findings
+	if f.look != nil {
+		all = append(all[:len(all):len(all)], f.look.Findings...)
+	}
+	type key struct{ code, message string }
+	seen := map[key]bool{}
+	var out []fleet.Finding
+	for _, found := range all {
+		if k := (key{found.Code, found.Message}); !seen[k] {
+			seen[k] = true
+			out = append(out, found)
+		}
+	}
+	return out
+}
+
+// takenAway says that kubelets of the target version do not log in to a registry
+// by themselves any more.
+func (f *facts) takenAway(kind kubelet.Kind) (kubelet.Registry, bool) {
+	r, ok := kubelet.RegistryByKind(kind)
+	if !ok || f.target.Before(r.Off.Major, r.Off.Minor) {
+		return r, false
+	}
+	if f.target.Before(r.Gone.Major, r.Gone.Minor) {
+		value, _ := kubelet.FeatureGate(f.args, "DisableKubeletCloudCredentialProviders")
+		return r, value != "false"
+	}
+	return r, true
+}

@@ -1,0 +1,165 @@
+package readiness
+
+import (
+	"slices"
+
+	"rkepatch/internal/fleet"
+)
+
+// place says to which check a finding belongs, and what it makes of it.
+type place struct {
+	check  string
+	status Status
+	// onlyPatch: it hinders the patch and not the upgrade, so that it counts only
+	// for a cluster that is still to be patched.
+	onlyPatch bool
+}
+
+// places is the table of findings by code. A finding that blocks a change and is
+// not in it counts as not ready, see placeOf; those that only warn and are not in
+// it are of no matter for an upgrade.
+var places = map[string]place{
+	// What the cluster is and what Rancher says of it. An upgrade is an update
+	// like any other.
+	"not-rke1":                {checkRancher, NotReady, false},
+	"answer-not-understood":   {checkRancher, Unknown, false},
+	"config-not-understood":   {checkRancher, Unknown, false},
+	"body-too-large":          {checkRancher, NotReady, false},
+	"no-update-permission":    {checkRancher, NotReady, false},
+	"name-refused":            {checkRancher, NotReady, false},
+	"not-provisioned":         {checkRancher, NotReady, false},
+	"last-update-failed":      {checkRancher, NotReady, false},
+	"already-updating":        {checkRancher, NotReady, false},
+	"cluster-unreachable":     {checkRancher, Unknown, false},
+	"state-not-understood":    {checkRancher, Unknown, false},
+	"secrets-not-migrated":    {checkRancher, NotReady, false},
+	"transient-flags":         {checkRancher, NotReady, false},
+	"nodes-not-ready":         {checkRancher, NotReady, false},
+	"nodes-perhaps-not-ready": {checkRancher, Unknown, false},
+	"nodes-unseen":            {checkRancher, Unknown, false},
+	"nodes-cordoned":          {checkRancher, Ready, false},
+	"registry-without-user":   {checkRancher, Ready, false},
+	"ecr-plugin-crash":        {checkRancher, NotReady, false},
+	"s3-checked":              {checkRancher, NotReady, false},
+	"cluster-unseen":          {checkRancher, Unknown, false},
+	"pre-image-unusable":      {checkRancher, Unknown, false}, // of rollbacks only, like the next
+	"changed-since":           {checkPatched, Unknown, false},
+
+	"version-not-understood": {checkVersion, Unknown, false},
+	"deprecated-version":     {checkVersion, NotReady, true},
+
+	"template-cluster":        {checkTemplate, NotReady, true},
+	"template-revision-empty": {checkTemplate, NotReady, false},
+
+	"windows-inherits": {checkWindows, NotReady, false},
+	"windows-node":     {checkWindows, Ready, false},
+
+	"cloud-provider-aws":         {checkCloud, NotReady, false},
+	"cloud-provider-aws-refused": {checkCloud, NotReady, false},
+
+	"gate-credential-providers": {checkFlags, NotReady, false},
+	"gate-gone-in-1.28":         {checkFlags, Ready, false}, // the check itself asks for the target version
+	"gate-disable-in-tree":      {checkFlags, Ready, false},
+
+	"kubelet-too-old": {checkOrder, NotReady, false},
+	"provider-api":    {checkOrder, NotReady, true},
+
+	// The patch.
+	"half-configured":             {checkPatched, NotReady, false},
+	"in-tree-gone":                {checkPatched, NotReady, true},
+	"arg-conflict":                {checkPatched, NotReady, true},
+	"arg-in-array":                {checkPatched, NotReady, true},
+	"arg-misspelt":                {checkPatched, NotReady, true},
+	"bind-conflict":               {checkPatched, NotReady, true},
+	"bind-duplicate":              {checkPatched, NotReady, false},
+	"bind-not-understood":         {checkPatched, NotReady, false},
+	"bind-shadows":                {checkPatched, NotReady, true},
+	"not-understood":              {checkPatched, Unknown, false},
+	"provider-incomplete":         {checkPatched, NotReady, false},
+	"provider-already-configured": {checkPatched, NotReady, true},
+	"provider-not-mounted":        {checkPatched, NotReady, false},
+	"rancher-not-applied":         {checkPatched, NotReady, false},
+	"node-plan-behind":            {checkPatched, NotReady, false},
+	"node-plans-unread":           {checkPatched, Unknown, false},
+
+	"new-nodes-unprepared": {checkNewNodes, NotReady, false},
+
+	// What keeps a node from being looked at is not known to be wrong.
+	"nodes-unreadable":         {checkNodes, Unknown, false},
+	"nodes-missing":            {checkNodes, Unknown, false},
+	"node-not-ready":           {checkNodes, Unknown, false},
+	"node-version-unknown":     {checkNodes, Unknown, false},
+	"probe-image-unknown":      {checkNodes, Unknown, false},
+	"probe-image-missing":      {checkNodes, Unknown, false},
+	"pod-forbidden":            {checkNodes, Unknown, false},
+	"pod-refused":              {checkNodes, Unknown, false},
+	"pod-not-created":          {checkNodes, Unknown, false},
+	"pod-stuck":                {checkNodes, Unknown, false},
+	"pod-ended":                {checkNodes, Unknown, false},
+	"pod-gone":                 {checkNodes, Unknown, false},
+	"check-interrupted":        {checkNodes, Unknown, false},
+	"answer-garbled":           {checkNodes, Unknown, false},
+	"config-not-shown":         {checkNodes, Unknown, false},
+	"path-shifts":              {checkNodes, Unknown, false},
+	"binary-not-seen":          {checkNodes, Unknown, false},
+	"binary-not-asked":         {checkNodes, Unknown, false},
+	"other-provider-not-asked": {checkNodes, Unknown, false},
+	"kubelet-unknown":          {checkNodes, Unknown, false},
+	"provider-unseen":          {checkNodes, Unknown, false},
+	"rehearsal-no-image":       {checkNodes, Unknown, false},
+	"rehearsal-impossible":     {checkNodes, Unknown, false},
+	"rehearsal-failed":         {checkNodes, NotReady, false},
+	"patterns-lose-registries": {checkNodes, Ready, false}, // what is really pulled is a check of its own
+	"kubelet-several":          {checkNodes, Ready, false},
+
+	"no-provider-flags": {checkNodes, Ready, false},
+}
+
+// onNodes are the codes of what was found on nodes.
+var onNodes = func() map[string]bool {
+	codes := map[string]bool{}
+	for _, f := range fleet.NodeCatalogue() {
+		codes[f.Code] = true
+	}
+	return codes
+}()
+
+// placeOf finds the place of a finding. What blocks and has none counts against
+// the cluster: on its nodes, or in Rancher.
+func placeOf(f fleet.Finding) (place, bool) {
+	if p, ok := places[f.Code]; ok {
+		return p, true
+	}
+	switch {
+	case f.Severity != fleet.Block:
+		return place{}, false
+	case onNodes[f.Code]:
+		return place{checkNodes, NotReady, false}, true
+	}
+	return place{checkRancher, NotReady, false}, true
+}
+
+// placed gives the findings of one check, the worst first, and what they come to.
+func (f *facts) placed(check string) (found []fleet.Finding, worst Status) {
+	worst = Ready
+	type placedFinding struct {
+		fleet.Finding
+		status Status
+	}
+	var all []placedFinding
+	for _, one := range f.findings() {
+		p, ok := placeOf(one)
+		if !ok || p.check != check || p.onlyPatch && !f.toPatch() {
+			continue
+		}
+		all = append(all, placedFinding{one, p.status})
+	}
+	slices.SortStableFunc(all, func(a, b placedFinding) int { return rank[b.status] - rank[a.status] })
+	for i, one := range all {
+		found = append(found, one.Finding)
+		if i == 0 {
+			worst = one.status
+		}
+	}
+	return found, worst
+}
