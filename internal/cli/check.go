@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -65,6 +64,13 @@ func (a *app) check(c *cli.Context) error {
 	checker := &readiness.Checker{Planner: s.planner, Look: look, Target: target, Parallel: c.Int(flagParallel), Timeout: c.Duration(flagTimeout)}
 	head := report.ReadinessHead{Head: s.head, ForVersion: target.String()}
 	sinks := []readinessSink{a.readinessOut(s, head)}
+	page, err := a.readinessPage(c, head)
+	if err != nil {
+		return err
+	}
+	if page != nil {
+		sinks = append(sinks, *page)
+	}
 	var totals readiness.Totals
 	failure := func() error {
 		for found, err := range checker.Check(c.Context, sel) {
@@ -138,4 +144,18 @@ func (a *app) readinessOut(s *session, head report.ReadinessHead) readinessSink 
 	}
 }
 
-var _ = context.Background
+// readinessPage begins the page that --report asks for, nil when it does not.
+func (a *app) readinessPage(c *cli.Context, head report.ReadinessHead) (*readinessSink, error) {
+	file, format, err := a.newReport(c)
+	if file == nil {
+		return nil, err
+	}
+	page, err := report.NewReadinessPage(file.tmp, format, head, report.PageData{
+		GeneratedAt: a.clock.Now(), Selection: inWords(selection(c)), Command: commandLine(c),
+	})
+	if err != nil {
+		file.abandon()
+		return nil, err
+	}
+	return &readinessSink{page.Add, func(t readiness.Totals, failure error) error { return file.install(page.Close(t, failure)) }}, nil
+}

@@ -1,6 +1,8 @@
 package fleet
 
 import (
+	"context"
+
 	"rkepatch/rancher"
 	"rkepatch/rkeconfig"
 )
@@ -13,5 +15,12 @@ func (p *ClusterPlan) Kept() (cl *rancher.Cluster, doc rkeconfig.Document, ok bo
 	return p.cluster, p.result, p.cluster != nil
 }
 
-// TakesProvider reports whether the patch sets the credential provider.
-func (p *Planner) TakesProvider() bool { return setsProvider(p.Patch) }
+// PlanOne plans one cluster anew. Plan or Prepare must have been called before;
+// several may be planned at a time. Errors are those of rancher.Client.Cluster.
+func (p *Planner) PlanOne(ctx context.Context, id string) (*ClusterPlan, error) {
+	cl, err := p.Rancher.Cluster(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return p.judge(cl), nil
+}

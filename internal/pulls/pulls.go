@@ -44,6 +44,8 @@ type Use struct {
 	// Gaps say what could not be read and why, one sentence each. With a gap it is
 	// not known that a registry is not used.
 	Gaps []string `json:"gaps,omitempty"`
+	// SecretGaps say the same of pull secrets: what they would cover is Unsure.
+	SecretGaps []string `json:"secretGaps,omitempty"`
 }
 
 // Registry is one registry host and who pulls from it.
@@ -104,12 +106,12 @@ func (r *Reader) Read(ctx context.Context) (*Use, error) {
 		}
 		t.merge(part)
 	}
-	logins, more := c.logins(ctx, t)
+	logins, secretGaps := c.logins(ctx, t)
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
 	use := t.use(logins)
-	use.Gaps = append(gaps, more...)
+	use.Gaps, use.SecretGaps = gaps, secretGaps
 	return use, nil
 }
 

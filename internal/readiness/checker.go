@@ -39,31 +39,29 @@ type Checker struct {
 }
 
 // Check yields every selected cluster in the order of their names, each as soon
-// as it and those before it are known. A cluster that cannot be read is in it
-// and unknown; the errors are those of Planner.Plan and of ctx.
+// as it and those before it are known. The list of clusters is read to its end
+// first, and each cluster again when it has its turn: a list would not wait for
+// as long as the look at nodes takes. A cluster that cannot be read is in it and
+// unknown; the errors are those of Planner.Plan and of ctx.
 func (c *Checker) Check(ctx context.Context, sel fleet.Selection) iter.Seq2[*Cluster, error] {
 	return func(yield func(*Cluster, error) bool) {
-		if err := c.prepare(ctx); err != nil {
+		selected, err := c.prepare(ctx, sel)
+		if err != nil {
 			yield(nil, err)
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		queue := make(chan checked, 2*max(1, c.Parallel)) // those that are done wait for the slow one ahead of them
-		go c.enqueue(ctx, sel, queue)
+		queue := make(chan chan *Cluster, 2*max(1, c.Parallel)) // those that are done wait for the slow one ahead of them
+		go c.enqueue(ctx, selected, queue)
 		defer func() {
 			cancel()
-			for range queue { // until the plans are let go of
+			for range queue { // until all checks have ended
 			}
 		}()
 		for next := range queue {
-			if next.err != nil {
-				yield(nil, next.err)
-				return
-			}
-			found := <-next.cluster
+			found := <-next
 			if found == nil {
-				yield(nil, context.Cause(ctx))
-				return
+				break
 			}
 			if !yield(found, nil) {
 				return
@@ -75,54 +73,55 @@ func (c *Checker) Check(ctx context.Context, sel fleet.Selection) iter.Seq2[*Clu
 	}
 }
 
-// checked is a cluster that is being checked, or the end of the plans.
-type checked struct {
-	cluster chan *Cluster // gets nil when ctx ends
-	err     error
-}
-
-// enqueue plans the clusters one after the other and has them checked side by
-// side, c.Parallel at a time.
-func (c *Checker) enqueue(ctx context.Context, sel fleet.Selection, queue chan<- checked) {
+// enqueue has the clusters checked side by side, c.Parallel at a time. A check
+// gives nil when ctx ends.
+func (c *Checker) enqueue(ctx context.Context, selected []*fleet.ClusterPlan, queue chan<- chan *Cluster) {
 	defer close(queue)
 	turns := make(chan struct{}, max(1, c.Parallel))
 	var checking sync.WaitGroup
 	defer checking.Wait()
-	for p, err := range c.Planner.Plan(ctx, sel) {
-		next := checked{make(chan *Cluster, 1), err}
-		if err == nil {
-			select {
-			case turns <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
-			checking.Go(func() {
-				next.cluster <- c.check(ctx, p)
-				<-turns
-			})
-		}
+	for _, p := range selected {
+		next := make(chan *Cluster, 1)
 		select {
 		case queue <- next:
 		case <-ctx.Done():
 			return
 		}
+		select {
+		case turns <- struct{}{}:
+		case <-ctx.Done():
+			next <- nil
+			return
+		}
+		checking.Go(func() {
+			next <- c.check(ctx, p)
+			<-turns
+		})
 	}
 }
 
-// prepare reads what all clusters share.
-func (c *Checker) prepare(ctx context.Context) error {
-	c.Planner.KeepClusters = true
+// prepare reads what all clusters share, and which are selected.
+func (c *Checker) prepare(ctx context.Context, sel fleet.Selection) ([]*fleet.ClusterPlan, error) {
 	c.Look.ForVersion, c.Look.Query.ProviderAPI, c.Look.Applied = c.Target, c.Planner.API, true
 	current, err := c.Planner.Rancher.Setting(ctx, "k8s-versions-current")
 	switch {
 	case errors.Is(err, rancher.ErrNotFound), errors.Is(err, rancher.ErrForbidden):
 	case err != nil:
-		return err
+		return nil, err
 	case current != "":
 		c.offered = strings.Split(current, ",")
 	}
 	c.judgesNewNodes = slices.ContainsFunc(fleet.Catalogue(), func(f fleet.Finding) bool { return f.Code == "new-nodes-unprepared" })
-	return nil
+	var selected []*fleet.ClusterPlan
+	for p, err := range c.Planner.Plan(ctx, sel) {
+		if err != nil {
+			return nil, err
+		}
+		p.Diff = "" // of a fleet that is much
+		selected = append(selected, p)
+	}
+	c.Planner.KeepClusters = true
+	return selected, nil
 }
 
 // check gathers the facts of one cluster and goes through the table; nil when
@@ -133,6 +132,7 @@ func (c *Checker) check(ctx context.Context, p *fleet.ClusterPlan) *Cluster {
 	if ctx.Err() != nil {
 		return nil
 	}
+	p = f.plan
 	results := judge(f)
 	return &Cluster{
 		ID: p.ID, Name: p.Name, KubernetesVersion: p.KubernetesVersion, Nodes: p.Nodes,
@@ -141,7 +141,16 @@ func (c *Checker) check(ctx context.Context, p *fleet.ClusterPlan) *Cluster {
 }
 
 func (c *Checker) gather(ctx context.Context, f *facts) {
-	cl, _, ok := f.plan.Kept()
+	if f.plan.Driver != rancher.DriverRKE {
+		return
+	}
+	fresh, err := c.Planner.PlanOne(ctx, f.plan.ID)
+	if err != nil {
+		f.unread = err
+		return
+	}
+	f.plan = fresh
+	cl, _, ok := fresh.Kept()
 	if !ok {
 		return
 	}

@@ -100,9 +100,14 @@ func notReady(todo, format string, args ...any) Result {
 }
 
 // nobodyNeeds is why the provider does not matter.
-const nobodyNeeds = "no workload needs the kubelet's login to ECR, and the kubelets are not told of a provider"
+const nobodyNeeds = "no workload needs a login of the kubelet's, and the kubelets are not told of a provider"
 
-func rancherCheck(f *facts) Result { return ready("Rancher can change it, state %s", f.plan.State) }
+func rancherCheck(f *facts) Result {
+	if f.unread != nil {
+		return unknown("check again", "it could not be read: %s", f.unread)
+	}
+	return ready("Rancher can change it, state %s", f.plan.State)
+}
 
 func registriesCheck(f *facts) Result {
 	if f.use == nil {
@@ -110,43 +115,45 @@ func registriesCheck(f *facts) Result {
 			"what its workloads pull could not be read: %s", f.useErr)
 	}
 	text := usage(f)
-	switch {
-	case len(f.use.Gaps) > 0 && f.need() == perhapsNeeded:
+	gaps := f.use.Gaps
+	if f.need() == perhapsNeeded && !f.configured() {
+		gaps = append(gaps[:len(gaps):len(gaps)], f.use.SecretGaps...)
+	}
+	if len(gaps) > 0 {
 		return unknown("use a token of a cluster owner, who may list workloads and secrets everywhere, then check again",
-			"%s; %s", strings.Join(f.use.Gaps, "; "), text)
-	case f.need() == perhapsNeeded:
-		return unknown("see what the pull secrets are for", "%s", text)
+			"%s", strings.TrimPrefix(text+"; ", "; ")+strings.Join(gaps, "; "))
+	}
+	if text == "" {
+		text = fmt.Sprintf("nothing is pulled from a registry whose login kubelets lose up to %s", f.target)
 	}
 	return ready("%s", text)
 }
 
-// usage says who pulls from where.
+// usage says who pulls from the registries whose login kubelets lose, "" when
+// nobody does.
 func usage(f *facts) string {
 	var parts []string
 	for _, r := range f.use.Registries {
 		row, away := f.takenAway(r.Kind)
-		if r.Kind == "" || !away {
+		if !away {
 			continue
 		}
-		text := fmt.Sprintf("%s of %s from %s", users(r.Pods, r.Idle, r.CronJobs), row.Name, r.Host)
+		text := fmt.Sprintf("%s from %s (%s)", users(r.Pods, r.Idle, r.CronJobs), shown(r.Host), row.Name)
 		if r.Covered > 0 {
-			text += fmt.Sprintf(", %d with a pull secret of their own", r.Covered)
+			text += fmt.Sprintf(", %d of them with a pull secret", r.Covered)
 			if r.Kind == kubelet.ECR {
-				text += " (ECR's expire after 12 hours: something must renew them)"
+				text += " (ECR's expire after 12 hours: something must renew it)"
 			}
 		}
 		if r.Unsure > 0 {
-			text += fmt.Sprintf(", %d with pull secrets that could not be read", r.Unsure)
+			text += fmt.Sprintf(", %d of them with pull secrets that could not be read", r.Unsure)
 		}
 		parts = append(parts, text)
 	}
-	if len(parts) == 0 {
-		return fmt.Sprintf("nothing pulls from a registry whose login kubelets lose up to %s", f.target)
-	}
 	if len(parts) > 3 {
-		parts = append(parts[:3], fmt.Sprintf("%d registries more", len(parts)-3))
+		parts = append(parts[:3], fmt.Sprintf("%d more such registries", len(parts)-3))
 	}
-	return "images " + strings.Join(parts, "; ")
+	return strings.Join(parts, "; ")
 }
 
 func users(pods, idle, cronJobs int) string {
@@ -169,31 +176,33 @@ func nodesCheck(f *facts) Result {
 	case f.look == nil:
 		return unknown("check again when the cluster is active", "the nodes were not looked at: %s", f.unlooked)
 	}
-	linux, windows := 0, 0
+	linux := 0
 	for _, n := range f.look.Nodes {
-		if n.OS == "windows" {
-			windows++
-		} else {
+		if n.OS != "windows" {
 			linux++
 		}
 	}
-	if linux == 0 {
+	if linux == 0 && !f.has("nodes-unreadable", "nodes-missing") {
 		return unknown("look at the cluster in Rancher", "no Linux node was seen")
 	}
-	return ready("%s hold a provider and a config that kubelets up to %s accept", count(linux, "Linux node"), f.look.ForVersion)
+	rehearsed := ""
+	if f.rehearsed() {
+		rehearsed = ", and credentials came back"
+	}
+	return ready("%s: a provider is there, and its config is one that kubelets up to %s accept%s", count(linux, "Linux node"), f.look.ForVersion, rehearsed)
 }
 
 func servedCheck(f *facts) Result {
 	used := f.unserved()
 	switch {
-	case f.use == nil && f.concerned():
+	case f.use == nil:
 		return unknown("", "which registries are used is not known")
-	case f.use == nil || !used.any:
+	case !used.any:
 		return notApplicable(fmt.Sprintf("nothing needs the kubelet's login to a registry that kubelets lose up to %s", f.target))
 	case f.look == nil:
 		return unknown("check again when the cluster is active", "no config was seen: %s", f.unlooked)
-	case used.unseen > 0:
-		return unknown("mend what node-files says, then check again", "the config of %s was not seen", count(used.unseen, "node"))
+	case used.unseen > 0 || used.configs == 0:
+		return unknown("", "the config of %s was not seen", count(used.unseen, "node"))
 	case len(used.ecr) > 0:
 		return notReady("add the registry to matchImages: rkepatch nodes install writes all of ECR's patterns; then check again",
 			"the config on the nodes has no pattern for %s", enumerate(used.ecr))
@@ -210,6 +219,7 @@ type unserved struct {
 	any         bool     // something needs a login
 	ecr, others []string // hosts
 	unseen      int      // nodes whose config is not known
+	configs     int      // different ones that were seen
 }
 
 func (f *facts) unserved() unserved {
@@ -229,6 +239,7 @@ func (f *facts) unserved() unserved {
 			}
 		}
 	}
+	out.configs = len(configs)
 	for _, r := range f.use.Registries {
 		if _, away := f.takenAway(r.Kind); !away || r.Users() == r.Covered {
 			continue
@@ -277,7 +288,7 @@ func patchedCheck(f *facts) Result {
 	case f.need() == notNeeded:
 		return notApplicable(nobodyNeeds)
 	case f.need() == perhapsNeeded:
-		return unknown(todo+", unless nothing there is pulled from ECR", "the kubelets are not told of a provider, and whether one is needed is not known")
+		return unknown(todo+", unless no image there needs a login of the kubelet's", "the kubelets are not told of a provider, and whether one is needed is not known")
 	}
 	return notReady(todo, "the kubelets are not told of a provider")
 }
@@ -288,14 +299,14 @@ func flagsCheck(f *facts) Result {
 	}
 	var found []string
 	for _, v := range f.onTheWay() {
-		for _, remark := range kubelet.Judge(v, kubelet.Flags{Args: f.args, Providers: f.configured(), API: kubelet.APIv1}) {
-			if remark.Level == kubelet.Fatal && remark.Code == "gate-credential-providers" && !slices.Contains(found, remark.Text) {
-				found = append(found, remark.Text)
+		for _, text := range kubelet.Refused(v, f.args) {
+			if !slices.Contains(found, text) {
+				found = append(found, text)
 			}
 		}
 	}
 	if len(found) > 0 {
-		return notReady("remove it from the kubelet's extra_args: rkepatch plan shows them", "%s", strings.Join(found, "; "))
+		return notReady("take it out of the kubelet's extra_args before the upgrade: a kubelet that is told of it does not start", "%s", strings.Join(found, "; "))
 	}
 	return ready("no kubelet up to %s refuses its arguments", f.target)
 }
@@ -329,9 +340,9 @@ func windowsCheck(f *facts) Result {
 	case windows == 0:
 		return ready("it has no Windows nodes")
 	case f.need() == notNeeded:
-		return ready("it has Windows nodes, and no workload needs the kubelet's login to ECR")
+		return ready("it has Windows nodes, and no workload needs a login of the kubelet's")
 	}
-	return unknown("see by hand that pods on the Windows nodes do not pull from ECR, or give those nodes a provider of their own",
+	return unknown("see by hand that pods on the Windows nodes need no login of the kubelet's, or give those nodes a provider of their own",
 		"Windows nodes are not looked at: whether theirs need a provider, and have one, is not known")
 }
 
@@ -391,7 +402,7 @@ func orderCheck(f *facts) Result {
 		return unknown("", "the cluster's version is not known")
 	case !f.own.Before(f.target.Major, f.target.Minor):
 		return ready("it runs %s already", f.own)
-	case f.own.Before(1, 26):
+	case f.own.Before(1, 26) && f.toPatch():
 		return notReady("go by the steps", "first to 1.26: %s", why126)
 	case next < f.target.Minor:
 		return notReady("go by the steps, and check for 1."+fmt.Sprint(next)+" first",

@@ -13,8 +13,10 @@ type facts struct {
 	target kubelet.Version
 	plan   *fleet.ClusterPlan
 
-	// cluster is nil for a cluster that is none of ours; then nothing below is
-	// known, and unseen says so.
+	unread error // the cluster could not be read again
+
+	// cluster is nil for one that could not be read or is none of ours; then
+	// nothing below is known.
 	cluster *rancher.Cluster
 	doc     rkeconfig.Document // as it is today
 	args    map[string]string  // that the kubelets get today
@@ -44,24 +46,23 @@ const (
 	notNeeded
 )
 
-// need counts ECR only: that is what the patch is for.
+// need: images of ECR need a login. For those of the other clouds nobody can
+// tell: many are public there, and the built-in login worked in that cloud only.
 func (f *facts) need() need {
 	if f.use == nil {
 		return perhapsNeeded
 	}
 	out := notNeeded
 	for _, r := range f.use.Registries {
-		if r.Kind != kubelet.ECR {
-			continue
-		}
-		switch {
-		case r.Needs() > 0:
+		switch _, away := f.takenAway(r.Kind); {
+		case !away:
+		case r.Kind == kubelet.ECR && r.Needs() > 0:
 			return needed
-		case r.Unsure > 0:
+		case r.Users() > r.Covered:
 			out = perhapsNeeded
 		}
 	}
-	if out == notNeeded && len(f.use.Gaps) > 0 {
+	if len(f.use.Gaps) > 0 {
 		return perhapsNeeded
 	}
 	return out
@@ -126,4 +127,19 @@ func (f *facts) takenAway(kind kubelet.Kind) (kubelet.Registry, bool) {
 		return r, value != "false"
 	}
 	return r, true
+}
+
+// rehearsed says that credentials came back on every node that was asked for
+// them, and that there was one.
+func (f *facts) rehearsed() bool {
+	any := false
+	if f.look != nil {
+		for _, n := range f.look.Nodes {
+			if n.Rehearsal != nil && !n.Rehearsal.OK {
+				return false
+			}
+			any = any || n.Rehearsal != nil
+		}
+	}
+	return any
 }

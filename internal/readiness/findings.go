@@ -66,7 +66,7 @@ var places = map[string]place{
 
 	// The patch.
 	"half-configured":             {checkPatched, NotReady, false},
-	"in-tree-gone":                {checkPatched, NotReady, true},
+	"in-tree-gone":                {checkPatched, Ready, true}, // the check itself knows whether anybody needs it
 	"arg-conflict":                {checkPatched, NotReady, true},
 	"arg-in-array":                {checkPatched, NotReady, true},
 	"arg-misspelt":                {checkPatched, NotReady, true},
@@ -151,6 +151,9 @@ func (f *facts) placed(check string) (found []fleet.Finding, worst Status) {
 		p, ok := placeOf(one)
 		if !ok || p.check != check || p.onlyPatch && !f.toPatch() {
 			continue
+		}
+		if p.onlyPatch && p.status == NotReady && f.need() == perhapsNeeded && !f.half() {
+			p.status = Unknown // as the patch may not be needed
 		}
 		all = append(all, placedFinding{one, p.status})
 	}

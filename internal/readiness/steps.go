@@ -33,7 +33,7 @@ func steps(f *facts, results []Result) []string {
 	v := f.own
 	for ; v.Before(1, 26) && v.Before(f.target.Major, f.target.Minor); v.Minor++ {
 		text := "upgrade to 1." + fmt.Sprint(v.Minor+1)
-		if v.Minor+1 == 26 {
+		if v.Minor+1 == 26 && f.toPatch() {
 			text += ": " + why126
 		}
 		out = append(out, text)
@@ -47,7 +47,7 @@ func steps(f *facts, results []Result) []string {
 	if !v.Before(f.target.Major, f.target.Minor) {
 		return out
 	}
-	if f.concerned() && v.Before(1, 27) {
+	if f.concerned() && v.Before(1, 27) && !f.rehearsed() {
 		out = append(out, fmt.Sprintf("prove that credentials come back: rkepatch check --for-version %s --rehearse %s (up to 1.26 the built-in login hides a provider that does not work)", next(v), shown(f.plan.Name)))
 	}
 	for ; v.Before(f.target.Major, f.target.Minor); v.Minor++ {
