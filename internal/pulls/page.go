@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	maxItem   = 8 << 20   // bytes of one item; etcd takes 1.5 MB
-	maxPage   = 256 << 20 // bytes of one page
-	maxStatus = 64 << 10  // bytes of an answer that is no list
-	maxFields = 100       // of a list object; real ones have four
+	maxItem   = 8 << 20  // bytes of one item; etcd takes 1.5 MB
+	maxPage   = 64 << 20 // bytes of one page
+	maxStatus = 64 << 10 // bytes of an answer that is no list
+	maxFields = 100      // of a list object; real ones have four
 )
 
 // client asks one API server.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -87,6 +88,9 @@ func (p *present) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// maxKeys bounds of how many registries one pull secret is known to be for.
+const maxKeys = 100
+
 // keys gives what a secret has credentials for, as a kubelet reads it
 // (kubernetes v1.27.0 pkg/credentialprovider/keyring.go:70 and
 // secrets/secrets.go:29). One that cannot be read is for nothing.
@@ -103,7 +107,11 @@ func (s *secret) keys() []string {
 		}
 	}
 	var keys []string
-	for at, entry := range config.Auths {
+	for _, at := range slices.Sorted(maps.Keys(config.Auths)) {
+		if len(keys) == maxKeys {
+			break
+		}
+		entry := config.Auths[at]
 		if !entry.Auth && (!entry.Username || !entry.Password) {
 			continue
 		}
@@ -190,8 +198,4 @@ func (c *client) logins(ctx context.Context, t *tally) (*logins, []string) {
 func newStrings() map[string]string { return map[string]string{} }
 func newKeys() map[string][]string  { return map[string][]string{} }
 
-func mergeMaps[V any](into, from map[string]V) {
-	for key, value := range from {
-		into[key] = value
-	}
-}
+func mergeMaps[V any](into, from map[string]V) { maps.Copy(into, from) }
