@@ -12,22 +12,23 @@ import (
 
 const (
 	maxItem   = 8 << 20  // bytes of one item; etcd takes 1.5 MB
-	maxPage   = 64 << 20 // bytes of one page
+	maxPage   = 64 << 20 // bytes of one page, as rancher's transport has it
 	maxStatus = 64 << 10 // bytes of an answer that is no list
 	maxFields = 100      // of a list object; real ones have four
 )
 
 // client asks one API server.
 type client struct {
-	base string
-	http *http.Client
+	base    string
+	http    *http.Client
+	maxPage int64
 }
 
 func newClient(base string, transport http.RoundTripper) *client {
 	return &client{strings.TrimSuffix(base, "/"), &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	}, maxPage}
 }
 
 // page is what a page says of the list that it belongs to.
@@ -52,7 +53,7 @@ func readPage[I any](ctx context.Context, c *client, l listing, limit int, from 
 	if resp.StatusCode != http.StatusOK {
 		return page{}, failureOf(resp.StatusCode, reasonOf(resp.Body))
 	}
-	body := &budget{r: resp.Body, all: maxPage}
+	body := &budget{r: resp.Body, all: c.maxPage}
 	p, err := decodePage(body, l.kind, each)
 	if err == nil {
 		_, _ = io.CopyN(io.Discard, body, 4<<10) // so that the connection can be used again

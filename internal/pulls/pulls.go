@@ -21,6 +21,8 @@ type Reader struct {
 	// authenticates requests to it. Redirects are not followed.
 	Base      string
 	Transport http.RoundTripper
+
+	maxPage int64 // for tests; 0 is the constant
 }
 
 // Permissions lists what the token must be allowed in the cluster, in all
@@ -86,6 +88,9 @@ const (
 // error is ctx's.
 func (r *Reader) Read(ctx context.Context) (*Use, error) {
 	c := newClient(r.Base, r.Transport)
+	if r.maxPage > 0 {
+		c.maxPage = r.maxPage
+	}
 	t := newTally()
 	var gaps []string
 	for _, l := range lists {

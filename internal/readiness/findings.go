@@ -42,8 +42,7 @@ var places = map[string]place{
 	"ecr-plugin-crash":        {checkRancher, NotReady, false},
 	"s3-checked":              {checkRancher, NotReady, false},
 	"cluster-unseen":          {checkRancher, Unknown, false},
-	"pre-image-unusable":      {checkRancher, Unknown, false}, // of rollbacks only, like the next
-	"changed-since":           {checkPatched, Unknown, false},
+	"pre-image-unusable":      {checkRancher, Unknown, false}, // of rollbacks only, as is changed-since
 
 	"version-not-understood": {checkVersion, Unknown, false},
 	"deprecated-version":     {checkVersion, NotReady, true},
@@ -65,6 +64,7 @@ var places = map[string]place{
 	"provider-api":    {checkOrder, NotReady, true},
 
 	// The patch.
+	"changed-since":               {checkPatched, Unknown, false},
 	"half-configured":             {checkPatched, NotReady, false},
 	"in-tree-gone":                {checkPatched, Ready, true}, // the check itself knows whether anybody needs it
 	"arg-conflict":                {checkPatched, NotReady, true},
@@ -103,14 +103,48 @@ var places = map[string]place{
 	"path-shifts":              {checkNodes, Unknown, false},
 	"binary-not-seen":          {checkNodes, Unknown, false},
 	"binary-not-asked":         {checkNodes, Unknown, false},
-	"other-provider-not-asked": {checkNodes, Unknown, false},
+	"other-provider-not-asked": {checkNodes, Ready, false}, // ECR's is looked at by itself
 	"kubelet-unknown":          {checkNodes, Unknown, false},
 	"provider-unseen":          {checkNodes, Unknown, false},
 	"rehearsal-no-image":       {checkNodes, Unknown, false},
 	"rehearsal-impossible":     {checkNodes, Unknown, false},
-	"rehearsal-failed":         {checkNodes, NotReady, false},
 	"patterns-lose-registries": {checkNodes, Ready, false}, // what is really pulled is a check of its own
 	"kubelet-several":          {checkNodes, Ready, false},
+
+	// What is known to be wrong on a node.
+	"path-not-visible":           {checkNodes, NotReady, false},
+	"empty-directory":            {checkNodes, NotReady, false},
+	"kubelet-refuses":            {checkNodes, NotReady, false},
+	"kubelet-will-refuse":        {checkNodes, NotReady, false},
+	"rehearsal-no-role":          {checkNodes, NotReady, false},
+	"rehearsal-imds-unreachable": {checkNodes, NotReady, false},
+	"rehearsal-no-region":        {checkNodes, NotReady, false},
+	"rehearsal-access-denied":    {checkNodes, NotReady, false},
+	"rehearsal-keys-refused":     {checkNodes, NotReady, false},
+	"rehearsal-ecr-unreachable":  {checkNodes, NotReady, false},
+	"rehearsal-wrong-api":        {checkNodes, NotReady, false},
+	"rehearsal-timeout":          {checkNodes, NotReady, false},
+	"rehearsal-not-executable":   {checkNodes, NotReady, false},
+	"rehearsal-answer-useless":   {checkNodes, NotReady, false},
+	"kubelet-not-found":          {checkNodes, NotReady, false},
+	"kubelet-flags-differ":       {checkNodes, NotReady, false},
+	"kubelet-restarting":         {checkNodes, NotReady, false},
+	"install-failed":             {checkNodes, NotReady, false},
+	"install-refused":            {checkNodes, NotReady, false},
+	"install-conflict":           {checkNodes, NotReady, false},
+	"provider-name-empty":        {checkNodes, NotReady, false},
+	"binary-not-executable":      {checkNodes, NotReady, false},
+	"binary-not-a-program":       {checkNodes, NotReady, false},
+	"binary-truncated":           {checkNodes, NotReady, false},
+	"binary-arch":                {checkNodes, NotReady, false},
+	"binary-not-a-plugin":        {checkNodes, NotReady, false},
+	"binary-api":                 {checkNodes, NotReady, false},
+	"api-v1beta1":                {checkNodes, NotReady, false},
+	"args-verbosity":             {checkNodes, NotReady, false},
+	"pattern-brackets":           {checkNodes, NotReady, false},
+	"provider-never-asked":       {checkNodes, NotReady, false},
+
+	"rehearsal-failed": {checkNodes, NotReady, false},
 
 	"no-provider-flags": {checkNodes, Ready, false},
 }
