@@ -60,7 +60,7 @@ func (c *Checker) Check(ctx context.Context, sel fleet.Selection) iter.Seq2[*Clu
 		}()
 		for next := range queue {
 			found := <-next
-			if found == nil {
+			if found == nil || ctx.Err() != nil {
 				break
 			}
 			if !yield(found, nil) {

@@ -30,24 +30,26 @@ const (
 type check struct {
 	id      string
 	meaning string
-	judge   func(*facts) Result
+	// provider: it matters only where the credential provider does.
+	provider bool
+	judge    func(*facts) Result
 }
 
 // checks is the table, in the order in which things are to be mended.
 var checks = []check{
-	{checkRancher, "Rancher can change the cluster, and it is healthy", rancherCheck},
-	{checkRegistries, "which registries its workloads pull from, and who needs the kubelet's own login", registriesCheck},
-	{checkNodes, "every node holds a provider and a config that kubelets up to the version accept", nodesCheck},
-	{checkServed, "that config serves every registry that is used", servedCheck},
-	{checkNewNodes, "a node that is made tomorrow comes up with the provider", newNodesCheck},
-	{checkPatched, "the kubelets are told of the provider, and that is rolled out", patchedCheck},
-	{checkFlags, "no argument or feature gate of the kubelets is refused by a kubelet up to the version", flagsCheck},
-	{checkCloud, "the cloud provider is one that RKE takes at the version", cloudCheck},
-	{checkWindows, "Windows nodes are not handed what is for Linux, and do not lose a login", windowsCheck},
-	{checkTemplate, "an RKE template does not stand in the way", templateCheck},
-	{checkKubelets, "the kubelets are those of the cluster's version", kubeletsCheck},
-	{checkVersion, "the cluster's version is known, and Rancher offers the one that is asked for", versionCheck},
-	{checkOrder, "the version is the next one: Kubernetes goes one minor version at a time", orderCheck},
+	{checkRancher, "Rancher can change the cluster, and it is healthy", false, rancherCheck},
+	{checkRegistries, "which registries its workloads pull from, and who needs the kubelet's own login", false, registriesCheck},
+	{checkNodes, "every node holds a provider and a config that kubelets up to the version accept", true, nodesCheck},
+	{checkServed, "that config serves every registry that is used", true, servedCheck},
+	{checkNewNodes, "a node that is made tomorrow comes up with the provider", true, newNodesCheck},
+	{checkPatched, "the kubelets are told of the provider, and that is rolled out", true, patchedCheck},
+	{checkFlags, "no argument or feature gate of the kubelets is refused by a kubelet up to the version", false, flagsCheck},
+	{checkCloud, "the cloud provider is one that RKE takes at the version", false, cloudCheck},
+	{checkWindows, "Windows nodes are not handed what is for Linux, and do not lose a login", false, windowsCheck},
+	{checkTemplate, "an RKE template does not stand in the way", false, templateCheck},
+	{checkKubelets, "the kubelets are those of the cluster's version", false, kubeletsCheck},
+	{checkVersion, "the cluster's version is known, and Rancher offers the one that is asked for", false, versionCheck},
+	{checkOrder, "the version is the next one: Kubernetes goes one minor version at a time", false, orderCheck},
 }
 
 // IDs lists the checks with what each asks, in the order of the table.
@@ -69,8 +71,13 @@ func judge(f *facts) []Result {
 
 // result is what one check comes to, with the findings that belong to it.
 func (f *facts) result(c check) Result {
-	r := Result{Status: NotApplicable, Message: "the cluster is none that this program can judge"}
-	if f.cluster != nil || c.id == checkRancher {
+	var r Result
+	switch {
+	case f.cluster == nil && c.id != checkRancher:
+		r = notApplicable("the cluster is none that this program can judge")
+	case c.provider && !f.concerned():
+		r = notApplicable("no workload needs a login of the kubelet's, and the kubelets are not told of a provider")
+	default:
 		r = c.judge(f)
 	}
 	r.Check = c.id
@@ -81,6 +88,9 @@ func (f *facts) result(c check) Result {
 	r.Findings = found
 	if rank[worst] > rank[r.Status] {
 		r.Status, r.Message, r.Todo = worst, found[0].Message, found[0].Todo
+	}
+	if c.provider && r.Status == NotReady && f.perhapsToPatch() {
+		r.Status = Unknown // it may be that nobody needs it
 	}
 	return r
 }
@@ -99,9 +109,6 @@ func notReady(todo, format string, args ...any) Result {
 	return Result{Status: NotReady, Message: fmt.Sprintf(format, args...), Todo: todo}
 }
 
-// nobodyNeeds is why the provider does not matter.
-const nobodyNeeds = "no workload needs a login of the kubelet's, and the kubelets are not told of a provider"
-
 func rancherCheck(f *facts) Result {
 	if f.unread != nil {
 		return unknown("check again", "it could not be read: %s", f.unread)
@@ -110,10 +117,7 @@ func rancherCheck(f *facts) Result {
 }
 
 func nodesCheck(f *facts) Result {
-	switch {
-	case !f.concerned():
-		return notApplicable(nobodyNeeds)
-	case f.look == nil:
+	if f.look == nil {
 		return unknown("check again when the cluster is active", "the nodes were not looked at: %s", f.unlooked)
 	}
 	linux := 0
@@ -134,8 +138,6 @@ func nodesCheck(f *facts) Result {
 
 func newNodesCheck(f *facts) Result {
 	switch {
-	case !f.concerned():
-		return notApplicable(nobodyNeeds)
 	case f.nodesErr != nil:
 		return unknown("use a token of a cluster owner or an administrator", "how its nodes are made is not known: %s", f.nodesErr)
 	case !f.pooled:
@@ -154,8 +156,6 @@ func patchedCheck(f *facts) Result {
 		return ready("the kubelets are told of the provider: %s", shown(f.args[kubelet.FlagProviderConfig]))
 	case f.half():
 		return notReady(todo, "only one of the two provider flags is set: no kubelet starts like that")
-	case f.need() == notNeeded:
-		return notApplicable(nobodyNeeds)
 	case f.need() == perhapsNeeded:
 		return unknown(todo+", unless no image there needs a login of the kubelet's", "the kubelets are not told of a provider, and whether one is needed is not known")
 	}

@@ -85,6 +85,11 @@ func (f *facts) concerned() bool { return f.need() != notNeeded || f.configured(
 // toPatch says that the cluster still has to be patched, as far as is known.
 func (f *facts) toPatch() bool { return !f.configured() && (f.half() || f.need() != notNeeded) }
 
+// perhapsToPatch says that it is not known whether the cluster has to be patched.
+func (f *facts) perhapsToPatch() bool {
+	return !f.configured() && !f.half() && f.need() == perhapsNeeded
+}
+
 // has reports whether there is a finding with one of the codes.
 func (f *facts) has(codes ...string) bool {
 	for _, found := range f.findings() {

@@ -186,7 +186,7 @@ func (f *facts) placed(check string) (found []fleet.Finding, worst Status) {
 		if !ok || p.check != check || p.onlyPatch && !f.toPatch() {
 			continue
 		}
-		if p.onlyPatch && p.status == NotReady && f.need() == perhapsNeeded && !f.half() {
+		if p.onlyPatch && p.status == NotReady && f.perhapsToPatch() {
 			p.status = Unknown // as the patch may not be needed
 		}
 		all = append(all, placedFinding{one, p.status})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/fatih/color"
@@ -22,6 +23,9 @@ var statusWords = map[readiness.Status]struct {
 	readiness.Unknown:       {"not known", color.FgYellow},
 	readiness.NotApplicable: {"n/a", color.Faint},
 }
+
+// worthReading are the checks whose words say something also when all is well.
+var worthReading = []string{"registries", "node-files"}
 
 // Readiness writes one cluster: the verdict, why, and what to do in which order.
 func (t Text) Readiness(c *readiness.Cluster, forVersion string) {
@@ -42,7 +46,9 @@ func (t Text) Readiness(c *readiness.Cluster, forVersion string) {
 		case readiness.NotApplicable:
 			skipped = append(skipped, r.Check)
 		case readiness.Ready:
-			fine = append(fine, r.Check)
+			if !slices.Contains(worthReading, r.Check) {
+				fine = append(fine, r.Check)
+			}
 		default:
 			s := statusWords[r.Status]
 			fmt.Fprintf(t.W, "  %s %s: %s\n", t.paint(fmt.Sprintf("%-9s", s.word), s.color), r.Check, Clean(r.Message))
@@ -51,7 +57,7 @@ func (t Text) Readiness(c *readiness.Cluster, forVersion string) {
 			}
 		}
 	}
-	for _, id := range []string{"registries", "node-files"} {
+	for _, id := range worthReading {
 		if r := c.Result(id); r.Status == readiness.Ready {
 			fmt.Fprintf(t.W, "  %s %s: %s\n", t.paint(fmt.Sprintf("%-9s", "ready"), color.FgGreen), id, Clean(r.Message))
 		}
