@@ -25,6 +25,10 @@ var (
 	Newest = kubelet.Version{Major: 1, Minor: 32}
 )
 
+// providerKnown is the first version whose kubelets are told of the provider: an
+// older cluster is upgraded before it is patched.
+var providerKnown = kubelet.Version{Major: 1, Minor: 26}
+
 // Checker checks clusters. It changes nothing but for the short-lived pods that
 // look at nodes.
 type Checker struct {
@@ -170,6 +174,9 @@ func (c *Checker) gather(ctx context.Context, f *facts) {
 	f.use, f.useErr = c.use(ctx, cl.ID)
 	if ctx.Err() == nil && f.concerned() {
 		f.look = c.Look.VisitPlan(ctx, c.Planner, f.plan, func(ctx context.Context, checker *nodes.Checker, ask fleet.Ask) ([]nodes.NodeReport, error) {
+			if !f.configured() && !f.half() {
+				ask.Query.FromVersion = providerKnown
+			}
 			return checker.Check(ctx, ask.Query)
 		})
 	}
