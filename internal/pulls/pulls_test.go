@@ -97,10 +97,11 @@ func TestImagesAreCountedPerRegistry(t *testing.T) {
 // Who pulls, and who does not any more.
 func TestWhoPulls(t *testing.T) {
 	image := ecrHost + "/shop/web:1"
-	controlled := workload(map[string]any{}, image)
-	controlled["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "controller": true}}
-	rollout := workload(map[string]any{}, image)
-	rollout["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "controller": true}}
+	ownedBy := func(apiVersion, kind string, controller bool) map[string]any {
+		o := workload(map[string]any{}, image)
+		o["metadata"].(map[string]any)["ownerReferences"] = []any{map[string]any{"apiVersion": apiVersion, "kind": kind, "controller": controller}}
+		return o
+	}
 	cronJob := map[string]any{"metadata": map[string]any{"namespace": "shop"}, "spec": map[string]any{
 		"suspend": true, "jobTemplate": map[string]any{"spec": map[string]any{"template": map[string]any{"spec": spec(nil, image)}}},
 	}}
@@ -132,8 +133,11 @@ func TestWhoPulls(t *testing.T) {
 		"a stateful set scaled to zero":              {"/apis/apps/v1/statefulsets", workload(map[string]any{"replicas": 0}, image), 0, 1, 0},
 		"a daemon set without a node":                {"/apis/apps/v1/daemonsets", workload(map[string]any{"currentNumberScheduled": 0}, image), 0, 1, 0},
 		"a daemon set with nodes":                    {"/apis/apps/v1/daemonsets", workload(map[string]any{"currentNumberScheduled": 3}, image), 0, 0, 0},
-		"the history of a deployment":                {"/apis/apps/v1/replicasets", controlled, 0, 0, 0},
-		"a replica set of somebody else's":           {"/apis/apps/v1/replicasets", rollout, 0, 1, 0},
+		"the history of a deployment":                {"/apis/apps/v1/replicasets", ownedBy("apps/v1", "Deployment", true), 0, 0, 0},
+		"one that a deployment does not control":     {"/apis/apps/v1/replicasets", ownedBy("apps/v1", "Deployment", false), 0, 1, 0},
+		"of another group's deployment":              {"/apis/apps/v1/replicasets", ownedBy("example.com/v1", "Deployment", true), 0, 1, 0},
+		"of another kind":                            {"/apis/apps/v1/replicasets", ownedBy("apps/v1", "Other", true), 0, 1, 0},
+		"a replica set of somebody else's":           {"/apis/apps/v1/replicasets", ownedBy("argoproj.io/v1alpha1", "Rollout", true), 0, 1, 0},
 		"a replication controller scaled to zero":    {"/api/v1/replicationcontrollers", workload(map[string]any{}, image), 0, 1, 0},
 		"a suspended job":                            {"/apis/batch/v1/jobs", workload(map[string]any{}, image), 0, 1, 0},
 		"a running job, whose pod is counted":        {"/apis/batch/v1/jobs", workload(map[string]any{"active": 1}, image), 0, 0, 0},

@@ -168,6 +168,12 @@ func TestChecks(t *testing.T) {
 		{"a kubelet would not start", func(_ *testing.T, f *facts) {
 			f.look.Findings = []fleet.Finding{{Code: "kubelet-will-refuse", Severity: fleet.Block, Message: "a 1.30 kubelet would exit"}}
 		}, checkNodes, NotReady, "a 1.30 kubelet would exit", NotReady},
+		{"a kubelet would not start, and perhaps nobody needs the provider", func(t *testing.T, f *facts) {
+			f.without(t)
+			f.use.Gaps = []string{"gap"}
+			f.use.Registries = nil
+			f.look.Findings = []fleet.Finding{{Code: "kubelet-refuses", Severity: fleet.Block, Message: "no such directory"}}
+		}, checkNodes, Unknown, "no such directory", Unknown},
 		{"a node was not seen", func(_ *testing.T, f *facts) {
 			f.look.Findings = []fleet.Finding{{Code: "pod-forbidden", Severity: fleet.Block, Message: "the token may not create pods"}}
 		}, checkNodes, Unknown, "may not create pods", Unknown},
