@@ -38,13 +38,13 @@ func Refused(v Version, args map[string]string) []string {
 	}
 	seen := map[string]bool{}
 	for pair := range strings.SplitSeq(args[flagFeatureGates], ",") {
-		name, value, _ := strings.Cut(strings.TrimSpace(pair), "=")
+		name, _, _ := strings.Cut(pair, "=")
 		name = strings.TrimSpace(name)
 		if name == "" || seen[name] {
 			continue
 		}
 		seen[name] = true
-		value, _ = FeatureGate(args, name)
+		value, _ := FeatureGate(args, name)
 		on, err := strconv.ParseBool(value) // as the kubelet does
 		g, known := gates[name]
 		switch {

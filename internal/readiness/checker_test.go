@@ -138,6 +138,7 @@ func TestCheckStops(t *testing.T) {
 	}
 	why := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	seen := 0
 	var last error
 	for _, err := range c.Check(ctx, fleet.Selection{All: true}) {
