@@ -54,7 +54,7 @@ func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clo
 }
 
 func (a *app) command() *cli.App {
-	commands := []*cli.Command{a.clustersCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(), a.rollbackCommand(), a.runsCommand(), a.fileCommand()}
+	commands := []*cli.Command{a.clustersCommand(), a.checkCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(), a.rollbackCommand(), a.runsCommand(), a.fileCommand()}
 	strict(commands)
 	return &cli.App{
 		Name:    "rkepatch",

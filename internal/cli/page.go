@@ -17,12 +17,17 @@ func reportFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagReport, Usage: "write the review page to `FILE`.html, .md or .json"}
 }
 
-// pageFile is a review page on its way to its file: it appears there when it is
+// reportFile is a report on its way to its file: it appears there when it is
 // whole.
-type pageFile struct {
-	*report.Page
+type reportFile struct {
 	name string
 	tmp  *os.File
+}
+
+// pageFile is a review page on its way to its file.
+type pageFile struct {
+	*report.Page
+	reportFile
 }
 
 // checkReport finds out ahead of a run whether its page can be written.
@@ -37,38 +42,49 @@ func checkReport(c *cli.Context) error {
 	return checkTarget(flagReport, name)
 }
 
-// newPage begins the page that --report asks for, nil when it does not.
-func (a *app) newPage(c *cli.Context, d report.PageData) (*pageFile, error) {
+// newReport begins the file that --report asks for, nil when it does not.
+func (a *app) newReport(c *cli.Context) (file *reportFile, format string, err error) {
 	name := c.String(flagReport)
 	if name == "" {
-		return nil, nil
+		return nil, "", nil
 	}
 	if err := checkReport(c); err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	format, err := report.FormatOf(name)
-	if err != nil {
-		return nil, err
+	if format, err = report.FormatOf(name); err != nil {
+		return nil, "", err
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return nil, fmt.Errorf("writing the report: %w", err)
+		return nil, "", fmt.Errorf("writing the report: %w", err)
 	}
-	d.GeneratedAt = a.clock.Now()
-	page, err := report.NewPage(tmp, format, d)
-	if err != nil {
-		tmp.Close()
-		os.Remove(tmp.Name())
+	return &reportFile{name, tmp}, format, nil
+}
+
+// newPage begins the page that --report asks for, nil when it does not.
+func (a *app) newPage(c *cli.Context, d report.PageData) (*pageFile, error) {
+	file, format, err := a.newReport(c)
+	if file == nil {
 		return nil, err
 	}
-	return &pageFile{page, name, tmp}, nil
+	d.GeneratedAt = a.clock.Now()
+	page, err := report.NewPage(file.tmp, format, d)
+	if err != nil {
+		file.abandon()
+		return nil, err
+	}
+	return &pageFile{page, *file}, nil
 }
 
 // finish ends the page and puts it in its place.
 func (p *pageFile) finish(t report.Totals, failure error) error {
-	defer os.Remove(p.tmp.Name()) // gone already when all went well
-	err := p.Close(t, failure)
-	for _, step := range []func() error{p.tmp.Sync, p.tmp.Close, func() error { return os.Rename(p.tmp.Name(), p.name) }} {
+	return p.install(p.Close(t, failure))
+}
+
+// install puts the file in its place unless writing it has failed.
+func (f *reportFile) install(err error) error {
+	defer os.Remove(f.tmp.Name()) // gone already when all went well
+	for _, step := range []func() error{f.tmp.Sync, f.tmp.Close, func() error { return os.Rename(f.tmp.Name(), f.name) }} {
 		if err == nil {
 			err = step()
 		}
@@ -77,6 +93,11 @@ func (p *pageFile) finish(t report.Totals, failure error) error {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
+}
+
+func (f *reportFile) abandon() {
+	f.tmp.Close()
+	os.Remove(f.tmp.Name())
 }
 
 // writeRunPage writes the page of a run that is over.

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -46,6 +47,21 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 		cluster, err := simkube.Behind(sim, arg(0), ts.MkAbs("nodes"))
 		ts.Check(err)
 		ts.Defer(cluster.Close)
+		ts.Value("kube").(map[string]*simkube.Cluster)[arg(0)] = cluster
+	case "pulls":
+		for i, image := range rest[1:] {
+			kube(ts, arg(0)).Put("pods", map[string]any{
+				"metadata": map[string]any{"name": fmt.Sprintf("app-%d", i), "namespace": "default"},
+				"spec":     map[string]any{"containers": []any{map[string]any{"name": "app", "image": image}}},
+				"status":   map[string]any{"phase": "Running"},
+			})
+		}
+	case "put":
+		var objects []any
+		ts.Check(json.Unmarshal([]byte(ts.ReadFile(arg(2))), &objects))
+		kube(ts, arg(0)).Put(arg(1), objects...)
+	case "forbid":
+		kube(ts, arg(0)).Forbid(arg(1))
 	case "mirror":
 		binary, err := standIn(arg(0))
 		ts.Check(err)
@@ -105,6 +121,15 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 	default:
 		ts.Fatalf("rancher cannot %s", what)
 	}
+}
+
+// kube gives the nodes behind a cluster, which "rancher nodes" has put there.
+func kube(ts *testscript.TestScript, id string) *simkube.Cluster {
+	cluster := ts.Value("kube").(map[string]*simkube.Cluster)[id]
+	if cluster == nil {
+		ts.Fatalf("rancher nodes %s comes first", id)
+	}
+	return cluster
 }
 
 // standIn builds a stand-in provider once per API version.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"rkepatch/fixtures/simkube"
 	"rkepatch/fixtures/simrancher"
 )
 
@@ -34,6 +35,9 @@ func TestMain(m *testing.M) {
 //
 //	rancher tls                      Rancher has a certificate nobody knows; its CA is in ca.pem
 //	rancher nodes ID                 nodes of cluster ID really run pods; node X has the folder nodes/X for a file system
+//	rancher pulls ID IMAGE...        pods of these images run in the cluster, whose nodes were named before
+//	rancher put ID RESOURCE FILE     the objects of a JSON list are in the cluster
+//	rancher forbid ID RESOURCE       nobody may list them there
 //	rancher mirror API               $MIRROR serves a provider that speaks API, with the checksum $SHA256
 //	rancher fail ID MESSAGE          the next change of cluster ID fails in RKE
 //	rancher stuck ID NODE            that worker's kubelet does not come up
@@ -57,6 +61,7 @@ func TestScripts(t *testing.T) {
 			e.Defer(server.Close)
 			e.Values["sim"] = sim
 			e.Values["done"] = t.Context().Done()
+			e.Values["kube"] = map[string]*simkube.Cluster{}
 			e.Setenv("RANCHER_URL", server.URL)
 			e.Setenv("RANCHER_TOKEN_KEY", simrancher.AdminToken)
 			e.Setenv("MEMBER_TOKEN", simrancher.MemberToken)

@@ -61,7 +61,7 @@ func registryOf(provider kubelet.Kind) kubelet.Registry {
 // QueryFor says what to look for on the nodes of cl, whose config is or will be
 // doc. ok is false when doc sets no provider flags: there is nothing to look for.
 func (l *NodeLook) QueryFor(cl *rancher.Cluster, doc rkeconfig.Document) (q nodes.Query, ok bool) {
-	args := kubeletArgs(doc)
+	args := KubeletArgs(doc)
 	q = l.Query
 	q.ConfigPath, q.BinDir = args[kubelet.FlagProviderConfig], args[kubelet.FlagProviderBinDir]
 	for _, m := range doc.Mounts(cl.DockerRootDir) {
@@ -117,14 +117,16 @@ func (l *NodeLook) Visit(ctx context.Context, planner *Planner, sel Selection, l
 				yield(nil, err)
 				return
 			}
-			if !yield(l.visit(ctx, planner, p, look), nil) {
+			if !yield(l.VisitPlan(ctx, planner, p, look), nil) {
 				return
 			}
 		}
 	}
 }
 
-func (l *NodeLook) visit(ctx context.Context, planner *Planner, p *ClusterPlan, look Look) *ClusterNodes {
+// VisitPlan takes look to the nodes of one cluster, whose plan planner made with
+// KeepClusters. Several may be visited at a time.
+func (l *NodeLook) VisitPlan(ctx context.Context, planner *Planner, p *ClusterPlan, look Look) *ClusterNodes {
 	out := &ClusterNodes{ID: p.ID, Name: p.Name, KubernetesVersion: p.KubernetesVersion}
 	if p.cluster == nil {
 		out.Findings = p.Findings // it is none of ours

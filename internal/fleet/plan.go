@@ -252,7 +252,7 @@ func (p *Planner) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 	if s.versionErr == nil && setsProvider(p.Patch) {
 		today := doc.ExtraArgs()
 		out.Findings = append(out.Findings, fromKubelet(kubelet.Judge(s.version, kubelet.Flags{
-			Args: kubeletArgs(merged.Document), API: p.API, Registry: p.Provider,
+			Args: KubeletArgs(merged.Document), API: p.API, Registry: p.Provider,
 			Providers: today[kubelet.FlagProviderConfig] != "" && today[kubelet.FlagProviderBinDir] != "",
 		}))...)
 	}
@@ -272,10 +272,10 @@ func (p *Planner) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 	return out
 }
 
-// kubeletArgs are the arguments that the kubelets get, by the flags' real names:
+// KubeletArgs are the arguments that the kubelets get, by the flags' real names:
 // the kubelet itself takes _ for - in them, and an argument may stand in
 // extra_args_array.
-func kubeletArgs(doc rkeconfig.Document) map[string]string {
+func KubeletArgs(doc rkeconfig.Document) map[string]string {
 	args := map[string]string{}
 	add := func(name, value string) {
 		name = strings.ReplaceAll(strings.ToLower(strings.Trim(name, "- ")), "_", "-")

@@ -21,6 +21,9 @@ func judge(q Query, r NodeReport, s *seen) []Finding {
 	if s.hidden != "" || s.config.state == kubelet.PathUnknown || s.bin.state == kubelet.PathUnknown {
 		return nil // a finding says so already
 	}
+	if own.Before(q.FromVersion.Major, q.FromVersion.Minor) {
+		own = q.FromVersion
+	}
 	p := *r.Provider
 	versions := judgeable(own, q.ForVersion)
 	out := unseen(s)

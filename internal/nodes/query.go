@@ -38,6 +38,9 @@ type Query struct {
 	// Provider says which registry's provider the config must name; "" any, and
 	// ECR's is looked at even if the config names another.
 	Provider kubelet.Kind
+	// FromVersion is the oldest kubelet that will be told of what is there: a node's
+	// own, older one is not judged. Zero: its own.
+	FromVersion kubelet.Version
 	// ProviderAPI is the API version that the config is meant to use; "" any.
 	ProviderAPI kubelet.API
 	// ProbeImage is run instead of the hyperkube image that each node holds, and

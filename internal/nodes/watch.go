@@ -22,6 +22,10 @@ type sight struct {
 // silent: a proxy in between may hold back what it says.
 const watchPatience = 10 * time.Second
 
+// lookoutPage is how many pods are on a page of a list; there are rarely more
+// than the nodes that are looked at at a time.
+const lookoutPage = 500
+
 // lookout keeps sight of all pods of a run with one watch. Where the watch does
 // not hold (a proxy cuts it, holds it back, or does not let it through), it lists
 // them again, so that the worst case is a list every few seconds.
@@ -111,18 +115,24 @@ func (l *lookout) list(ctx context.Context) (string, error) {
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	pods, err := l.pods.List(ctx, metav1.ListOptions{LabelSelector: l.selector})
-	if err != nil {
-		return "", err
+	opts := metav1.ListOptions{LabelSelector: l.selector, Limit: lookoutPage}
+	for {
+		pods, err := l.pods.List(ctx, opts)
+		if err != nil {
+			return "", err
+		}
+		for i := range pods.Items {
+			delete(missing, pods.Items[i].Name)
+			l.see(pods.Items[i].Name, sight{pod: &pods.Items[i]})
+		}
+		if opts.Continue = pods.Continue; opts.Continue != "" {
+			continue
+		}
+		for name := range missing {
+			l.see(name, sight{gone: true})
+		}
+		return pods.ResourceVersion, nil
 	}
-	for i := range pods.Items {
-		delete(missing, pods.Items[i].Name)
-		l.see(pods.Items[i].Name, sight{pod: &pods.Items[i]})
-	}
-	for name := range missing {
-		l.see(name, sight{gone: true})
-	}
-	return pods.ResourceVersion, nil
 }
 
 // watch watches the pods from a version on, until the watch ends or says nothing

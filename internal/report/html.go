@@ -30,8 +30,11 @@ var (
 
 // contentPolicy lets a page use its own style and script, known by their
 // hashes, and nothing else: no network, no style attributes, no other scripts.
-var contentPolicy = fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'",
-	sourceHash(htmlStyle), sourceHash(htmlScript))
+var contentPolicy = policyFor(htmlStyle, htmlScript)
+
+func policyFor(style, script string) string {
+	return fmt.Sprintf("default-src 'none'; style-src '%s'; script-src '%s'; base-uri 'none'; form-action 'none'", sourceHash(style), sourceHash(script))
+}
 
 func sourceHash(s string) string {
 	sum := sha256.Sum256([]byte(s))
@@ -222,6 +225,11 @@ func segments(t Totals, outcomes []count) []segment {
 			}
 		}
 	}
+	return layOut(parts)
+}
+
+// layOut gives each piece its place in the bar.
+func layOut(parts []segment) []segment {
 	const least = 0.6
 	all := 0
 	for _, s := range parts {
