@@ -703,4 +703,5 @@ main() {
 
 main "$@"
 exit 0
+# rkepatch node script, format 1, sha256 ef436facaea83465bbf2c769c24603950e6bd94055a3ca6cfd6f31dfdee186e8
 }
