@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -17,6 +18,7 @@ const (
 	flagSHA256        = "sha256"
 	flagDockerInstall = "docker-install"
 	flagFile          = "file"
+	flagUserData      = "user-data"
 )
 
 // scriptFlags say what is installed on a node.
@@ -48,6 +50,7 @@ func (a *app) nodesScriptCommand() *cli.Command {
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagFile, Aliases: []string{"f"}, Usage: "write to `FILE` instead of stdout"},
 			&cli.StringFlag{Name: flagDockerInstall, Usage: "make it install Docker `VERSION` (such as 20.10) afterwards, as Rancher's node templates need it"},
+			&cli.StringFlag{Name: flagUserData, Usage: "pack it for the 16 KB of a machine's user data, as `FORM`: cloud-config or script"},
 			&cli.StringFlag{Name: flagForVersion, Usage: "write the config for kubelets from the present one up to `VERSION` (default: 1.27)"},
 		}, scriptFlags(), patchFlags()[:3]),
 		Action: a.nodesScript,
@@ -63,17 +66,32 @@ func (a *app) nodesScript(c *cli.Context) error {
 		return err
 	}
 	o.DockerInstall = c.String(flagDockerInstall)
+	var script bytes.Buffer
+	if err := nodescript.Write(&script, o); err != nil {
+		return err
+	}
+	text := script.Bytes()
+	switch form := c.String(flagUserData); form {
+	case "":
+	case "cloud-config":
+		text = nodescript.CloudConfig(text)
+	case "script":
+		text = nodescript.Packed(text)
+	default:
+		return usagef("use cloud-config, or script", "--%s %q is no form of user data", flagUserData, form)
+	}
 	name := c.String(flagFile)
 	if name == "" {
-		return nodescript.Write(a.streams.Out, o)
+		_, err := a.streams.Out.Write(text)
+		return err
 	}
 	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(0o755))
 	if err != nil {
 		return usagef("give a path in a directory that exists", "writing the script: %s", err)
 	}
 	defer f.Cleanup() //nolint:errcheck // nothing to say about a file that nobody saw
-	if err := nodescript.Write(f, o); err != nil {
-		return err
+	if _, err := f.Write(text); err != nil {
+		return fmt.Errorf("writing the script: %w", err)
 	}
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return fmt.Errorf("writing the script: %w", err)

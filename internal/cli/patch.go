@@ -52,7 +52,11 @@ func (a *app) planner(c *cli.Context, client *rancher.Client) (*fleet.Planner, e
 			return nil, usagef("name one of the arguments that the patch sets, without leading dashes", "--%s %q: the patch does not set that argument", flagReplaceArg, name)
 		}
 	}
-	return &fleet.Planner{Rancher: client, Patch: patch, ReplaceArgs: replace, API: api}, nil
+	p := &fleet.Planner{Rancher: client, Patch: patch, ReplaceArgs: replace, API: api, Strict: c.Bool(flagStrict)}
+	if c.Bool(flagReadURL) {
+		p.ReadScript = readScript
+	}
+	return p, nil
 }
 
 func (a *app) readPatch(c *cli.Context) (rkeconfig.Patch, error) {

@@ -39,6 +39,7 @@ type PlanHead struct {
 	Binds          []string          `json:"binds"`
 	ReplaceArgs    []string          `json:"replaceArgs,omitempty"`
 	ProviderAPI    kubelet.API       `json:"providerAPI"`
+	Strict         bool              `json:"strict,omitempty"`
 }
 
 // planEnd is the last line. The checksum is the SHA-256 of all bytes before it,
@@ -77,7 +78,7 @@ func (p *Planner) CreatePlan(name, program, rancherVersion string, now time.Time
 	return w, w.write(PlanHead{
 		APIVersion: "rkepatch/v1", Kind: "PlanFile", Format: planFormat, CreatedAt: now.UTC(), Program: program,
 		Server: p.Rancher.URL(), RancherVersion: rancherVersion,
-		Args: p.Patch.Args, Binds: p.Patch.Binds, ReplaceArgs: p.ReplaceArgs, ProviderAPI: p.API,
+		Args: p.Patch.Args, Binds: p.Patch.Binds, ReplaceArgs: p.ReplaceArgs, ProviderAPI: p.API, Strict: p.Strict,
 	})
 }
 
@@ -259,7 +260,8 @@ func (f *PlanFile) readHead(text []byte) error {
 // Planner gives a planner that plans what the file's plans were computed for.
 func (f *PlanFile) Planner(p *Planner) *Planner {
 	patch := rkeconfig.Patch{Args: f.Args, Binds: f.Binds}
-	return &Planner{Rancher: p.Rancher, Patch: WithProviderRules(patch), ReplaceArgs: f.ReplaceArgs, API: f.ProviderAPI}
+	return &Planner{Rancher: p.Rancher, Patch: WithProviderRules(patch), ReplaceArgs: f.ReplaceArgs, API: f.ProviderAPI,
+		Strict: f.Strict || p.Strict, ReadScript: p.ReadScript}
 }
 
 // eachLine calls do with each line of a file, newline included; a last line
