@@ -72,6 +72,10 @@ func (a *app) nodesTemplates(c *cli.Context) error {
 	if field == "" {
 		return a.listTemplates(c, j, found)
 	}
+	if len(found.Uses) == 0 {
+		why := firstOf(found.Unseen, "the selected clusters have no node pools")
+		return fmt.Errorf("changing node templates: %s; put the provider into the image of the machines (rkepatch nodes script)", why)
+	}
 	if j.edits, err = j.session.planner.PlanTemplates(c.Context, found.Uses, field, value); err != nil {
 		return err
 	}

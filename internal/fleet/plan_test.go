@@ -43,8 +43,8 @@ func TestPlanAsksForPagesOnly(t *testing.T) {
 		if first == nil {
 			first = r.sim.Requests()
 		}
-		if d := cmp.Diff(first, r.sim.Requests()); d != "" || len(first) != 3 {
-			t.Errorf("%d clusters: requests %v, want three and the same as for 5 clusters", clusters, r.sim.Requests())
+		if d := cmp.Diff(first, r.sim.Requests()); d != "" || len(first) != 4 {
+			t.Errorf("%d clusters: requests %v, want four and the same as for 5 clusters", clusters, r.sim.Requests())
 		}
 		for _, q := range r.sim.Requests() {
 			if q.Method != http.MethodGet {

@@ -63,7 +63,7 @@ func (p *Planner) Templates(ctx context.Context, sel Selection) (*Templates, err
 	uses := map[string]*TemplateUse{}
 	for _, plan := range order {
 		pools := n.pools[plan.ID]
-		if len(pools) == 0 {
+		if len(pools) == 0 && n.poolsUnseen == "" {
 			out.Custom = append(out.Custom, PoolUse{Cluster: plan.ID, Name: plan.Name})
 		}
 		version, _ := kubelet.ParseVersion(plan.KubernetesVersion)

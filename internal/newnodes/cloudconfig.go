@@ -125,9 +125,10 @@ type splice struct {
 	lines []string
 }
 
-// mergeCloud merges the cloud-config file into another.
+// mergeCloud merges the cloud-config file into another. Rancher has cut the last
+// newline off a text that it stored, which is part of a value where one ends there.
 func mergeCloud(text, file string) (string, error) {
-	have, err := readCloud(text)
+	have, err := readCloud(strings.TrimRight(text, "\r\n") + "\n")
 	if err != nil {
 		return "", err
 	}

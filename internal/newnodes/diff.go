@@ -69,11 +69,12 @@ func (v *view) hunk(h *udiff.Hunk) string {
 		} else {
 			plus++
 		}
-		if mark != kind || !codedLine.MatchString(l.Content) {
+		isCoded := codedLine.MatchString(l.Content) || coded > 0 && codedEnd.MatchString(l.Content)
+		if mark != kind || !isCoded {
 			flush()
 		}
 		kind = mark
-		if codedLine.MatchString(l.Content) {
+		if isCoded {
 			coded++
 			continue
 		}
@@ -85,6 +86,7 @@ func (v *view) hunk(h *udiff.Hunk) string {
 
 var (
 	codedLine = regexp.MustCompile(`^\s*[A-Za-z0-9+/]{60,}={0,2}\s*$`)
+	codedEnd  = regexp.MustCompile(`^\s*[A-Za-z0-9+/]+={0,2}\s*$`)
 	longWord  = regexp.MustCompile(`[A-Za-z0-9+/=_-]{40,}|\b(?:AKIA|ASIA)[A-Z0-9]{8,}`)
 	named     = regexp.MustCompile(`([A-Za-z_][A-Za-z0-9_.-]*)(\s*[:=]\s*)("[^"]*"|'[^']*'|[^\s"']+)`)
 	plainPath = regexp.MustCompile(`^(/[a-z0-9_=-]{1,40})+$`)

@@ -11,6 +11,7 @@ import (
 	"mime/multipart"
 	"mime/quotedprintable"
 	"net/textproto"
+	"slices"
 	"strings"
 
 	"rkepatch/internal/nodescript"
@@ -128,14 +129,40 @@ func plainEncoding(encoding string) bool {
 	return false
 }
 
-// end is where the last delimiter begins, with the line end ahead of it; -1 when
-// there is none.
+// end is where the closing delimiter begins, with the line end ahead of it; -1 when
+// there is none. What follows it is not looked at by anybody.
 func (e *envelope) end() int {
-	at := strings.LastIndex(e.text, "\n--"+e.boundary+"--")
-	if at > 0 && e.text[at-1] == '\r' {
-		at--
+	delimiter := "\n--" + e.boundary + "--"
+	for at := 0; ; {
+		next := strings.Index(e.text[at:], delimiter)
+		if next < 0 {
+			return -1
+		}
+		at += next
+		line, _, _ := strings.Cut(e.text[at+len(delimiter):], "\n")
+		if strings.TrimSpace(line) == "" {
+			if at > 0 && e.text[at-1] == '\r' {
+				at--
+			}
+			return at
+		}
+		at++
 	}
-	return at
+}
+
+// checked gives a text after an edit, unless it does not hold the parts that it
+// should.
+func (e *envelope) checked(text string, want []part) (string, bool) {
+	after, err := readMultipart(text)
+	if err != nil || len(after.parts) != len(want) {
+		return "", false
+	}
+	for i, p := range after.parts {
+		if p.kind != want[i].kind || p.odd != want[i].odd || p.text != want[i].text {
+			return "", false
+		}
+	}
+	return text, true
 }
 
 // with adds a part at the end.
@@ -145,19 +172,26 @@ func (e *envelope) with(k kind, text string) (string, error) {
 	if e.text[at] == '\r' {
 		nl = "\r\n"
 	}
-	if strings.Contains(text, "--"+e.boundary) {
-		return "", refuse(elseImage, "its delimiter stands in the file, too")
+	out, ok := e.checked(e.text[:at]+nl+"--"+e.boundary+nl+partText(k, text, nl)+e.text[at:], append(slices.Clone(e.parts), part{kind: k, text: text}))
+	if !ok {
+		return "", refuse(elseImage, "it is written in a way in which it cannot be merged safely")
 	}
-	return e.text[:at] + nl + "--" + e.boundary + nl + partText(k, text, nl) + e.text[at:], nil
+	return out, nil
 }
 
 // replaced puts another text in the place of a part's. ok is false where that
 // part cannot be told from others.
 func (e *envelope) replaced(p part, text string) (string, bool) {
-	if p.raw != p.text || strings.Count(e.text, p.raw) != 1 || strings.Contains(text, "--"+e.boundary) {
+	if p.raw != p.text || strings.Count(e.text, p.raw) != 1 {
 		return "", false
 	}
-	return strings.Replace(e.text, p.raw, text, 1), true
+	want := slices.Clone(e.parts)
+	for i := range want {
+		if want[i].raw == p.raw {
+			want[i].text = text
+		}
+	}
+	return e.checked(strings.Replace(e.text, p.raw, text, 1), want)
 }
 
 // partText gives a part's header and text.
@@ -185,6 +219,9 @@ func newMultipart(first kind, text string, second kind, file string) string {
 	boundary := "===rkepatch==="
 	for strings.Contains(text+file, boundary) {
 		boundary += "="
+	}
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n" // which Rancher has cut off
 	}
 	return "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\nMIME-Version: 1.0\n\n--" + boundary + "\n" +
 		partText(first, text, "\n") + "\n--" + boundary + "\n" + partText(second, file, "\n") + "\n--" + boundary + "--\n"
