@@ -259,6 +259,26 @@ func (p *Planner) strictly(f Finding, message string) Finding {
 	return f
 }
 
+// autoscaler looks whether a cluster autoscaler has been at work in the cluster
+// itself, which no list of Rancher's shows.
+func (l *NodeLook) autoscaler(ctx context.Context, p *Planner, cl *rancher.Cluster) []Finding {
+	checker, err := l.Checker(cl)
+	if err != nil {
+		return nil // the look at the nodes has said so
+	}
+	switch found, err := checker.Autoscaler(ctx); {
+	case err != nil:
+		return []Finding{p.strictly(newUnknownFinding, "whether a cluster autoscaler adds nodes is not known: "+err.Error())}
+	case found:
+		return []Finding{p.strictly(newUnknownFinding, "a cluster autoscaler is at work: what its nodes are made from cannot be seen from here")}
+	}
+	return nil
+}
+
+func hasCode(findings []Finding, code string) bool {
+	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Code == code })
+}
+
 // autoscalerIn looks for a cluster autoscaler among what Rancher installs with the
 // cluster, "" when there is none to be seen.
 func autoscalerIn(doc rkeconfig.Document) string {
