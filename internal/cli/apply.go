@@ -162,7 +162,8 @@ func (a *app) source(c *cli.Context, j *job, dir string) error {
 			return err
 		}
 		if record.Head.Kind != kindApply {
-			return usagef("run the same command again instead", "run %s is a %s and cannot be resumed", id, record.Head.Kind)
+			did := map[string]string{kindRollback: "is a rollback", fleet.KindTemplates: "changed node templates"}[record.Head.Kind]
+			return usagef("run the same command again instead", "run %s %s and cannot be resumed", id, did)
 		}
 		file, err := record.Plan()
 		if err != nil {

@@ -33,7 +33,6 @@ func Permissions() []string {
 		"list nodes",
 		"create, list, watch and delete pods in the namespace of the check (kube-system)",
 		"list pods in all namespaces, to find an image for a rehearsal",
-		"get configmaps in kube-system, to see a cluster autoscaler",
 		"get nodes/proxy, to read the kubelets' metrics after a roll-out",
 	}
 }
