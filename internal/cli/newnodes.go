@@ -33,10 +33,14 @@ const templatePoll = 5 * time.Second
 // maxInstallScript is far above any script that installs Docker.
 const maxInstallScript = 256 << 10
 
-// readScript gets what lies at a Docker install URL. Whoever may edit a node
+func readScript(ctx context.Context, address string) ([]byte, error) {
+	return fetchScript(ctx, http.DefaultTransport, address)
+}
+
+// fetchScript gets what lies at a Docker install URL. Whoever may edit a node
 // template decides what that is: only https, no password, nothing but the request
 // itself is sent, and the error quotes nothing of the answer or the URL.
-func readScript(ctx context.Context, address string) ([]byte, error) {
+func fetchScript(ctx context.Context, transport http.RoundTripper, address string) ([]byte, error) {
 	if err := newnodes.CheckURL(address); err != nil {
 		return nil, err
 	}
@@ -46,7 +50,7 @@ func readScript(ctx context.Context, address string) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("the address cannot be used")
 	}
-	client := &http.Client{CheckRedirect: func(req *http.Request, via []*http.Request) error {
+	client := &http.Client{Transport: transport, CheckRedirect: func(req *http.Request, via []*http.Request) error {
 		if req.URL.Scheme != "https" || len(via) > 3 {
 			return errors.New("redirected to another place than https, or too often")
 		}
