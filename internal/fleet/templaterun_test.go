@@ -235,10 +235,11 @@ func TestTemplateUnsure(t *testing.T) {
 func TestTemplateChangedMeanwhile(t *testing.T) {
 	other := func(r *templateRig, uuid string) {
 		r.sim.EditNodeTemplate(plainTemplate, func(nt map[string]any) {
-			nt["engineInstallURL"] = "https://somebody.example/else.sh"
-			if uuid != "" {
+			if uuid != "" { // it was made anew, with the same name and content
 				nt["uuid"] = uuid
+				return
 			}
+			nt["engineInstallURL"] = "https://somebody.example/else.sh"
 		})
 	}
 	r := newTemplateRig(t)

@@ -148,6 +148,8 @@ func TestMergeRefuses(t *testing.T) {
 		{"a cloud-config in base64", "Content-Type: multipart/mixed; boundary=\"B\"\n\n--B\nContent-Type: text/cloud-config\nContent-Transfer-Encoding: base64\n\nI2Nsb3VkLWNvbmZpZwphOiAxCg==\n--B--\n", small, "its cloud-config is encoded"},
 		{"our script as a script already", asScript(t), asConfig(t), "rkepatch's script already, in another form"},
 		{"our script as a cloud-config already", olderConfig(t), asScript(t), "rkepatch's script already, in another form"},
+		{"a file with its delimiter", multipartText, "#!/bin/sh\n--MIMEBOUNDARY\n\nid\n", "cannot be merged safely"},
+		{"a file that ends it", multipartText, "#!/bin/sh\n--MIMEBOUNDARY--\n", "cannot be merged safely"},
 		{"multipart into something", small, multipartText, "the file is a multipart file"},
 		{"an empty file", small, " \n", "the file cannot be user data: it is empty"},
 		{"a file of no kind", small, "hunter", "the file cannot be user data: its first line"},
