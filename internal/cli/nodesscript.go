@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/google/renameio/v2"
@@ -70,11 +71,11 @@ func (a *app) nodesScript(c *cli.Context) error {
 	if err := nodescript.Write(&script, o); err != nil {
 		return err
 	}
-	text := script.Bytes()
+	text, mode := script.Bytes(), os.FileMode(0o755)
 	switch form := c.String(flagUserData); form {
 	case "":
 	case "cloud-config":
-		text = nodescript.CloudConfig(text)
+		text, mode = nodescript.CloudConfig(text), 0o644
 	case "script":
 		text = nodescript.Packed(text)
 	default:
@@ -85,7 +86,7 @@ func (a *app) nodesScript(c *cli.Context) error {
 		_, err := a.streams.Out.Write(text)
 		return err
 	}
-	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(0o755))
+	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return usagef("give a path in a directory that exists", "writing the script: %s", err)
 	}

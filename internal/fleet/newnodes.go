@@ -228,7 +228,11 @@ func (p *Planner) poolsThat(pools []*rancher.NodePool, state newnodes.State, ver
 	slices.Sort(order)
 	var out []string
 	for _, text := range order {
-		out = append(out, "pool "+enumerate(byTemplate[text])+", "+text)
+		what := "pool "
+		if len(byTemplate[text]) > 1 {
+			what = "pools "
+		}
+		out = append(out, what+enumerate(byTemplate[text])+", "+text)
 	}
 	return out
 }
@@ -283,13 +287,14 @@ func hasCode(findings []Finding, code string) bool {
 // cluster, "" when there is none to be seen.
 func autoscalerIn(doc rkeconfig.Document) string {
 	const name = "cluster-autoscaler"
-	if addons, _ := doc.Lookup("addons"); strings.Contains(fmt.Sprint(addons), name) {
+	addons, _ := doc.Lookup("addons")
+	if text, _ := addons.(string); strings.Contains(text, name) {
 		return "the cluster's addons install a cluster autoscaler"
 	}
 	included, _ := doc.Lookup("addonsInclude")
 	list, _ := included.([]any)
 	for _, address := range list {
-		if strings.Contains(fmt.Sprint(address), name) {
+		if text, _ := address.(string); strings.Contains(text, name) {
 			return "the cluster's addons_include install a cluster autoscaler"
 		}
 	}

@@ -111,8 +111,8 @@ func (p *Planner) planTemplate(ctx context.Context, e *TemplateEdit, t *rancher.
 	return nil
 }
 
-// Revert plans the way back of a run that changed node templates: each field that
-// still holds what the run stored gets back what it held before. ids are templates
+// RevertTemplates plans the way back of a run that changed node templates: each
+// field that still holds what the run stored gets back what it held before. ids are templates
 // of the run.
 func (p *Planner) RevertTemplates(ctx context.Context, run *Run, ids []string) ([]*TemplateEdit, error) {
 	var edits []*TemplateEdit

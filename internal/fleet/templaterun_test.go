@@ -154,7 +154,9 @@ func TestTemplatePreImageFirst(t *testing.T) {
 
 	r = newTemplateRig(t)
 	edits := r.edits(rancher.FieldUserData, NewUserData(readyUserData()), "alpha")
-	r.run.write = func(string, []byte, os.FileMode) error { return &fs.PathError{Op: "write", Err: errors.New("no space left")} }
+	r.run.write = func(string, []byte, os.FileMode) error {
+		return &fs.PathError{Op: "write", Err: errors.New("no space left")}
+	}
 	if o := r.carryOut(edits)[0]; o.Status != StatusFailed || o.Stored || !errors.Is(o.Err, ErrState) || r.puts() != 0 {
 		t.Errorf("%s, %d PUTs without a pre-image", o, r.puts())
 	}
@@ -242,23 +244,23 @@ func TestTemplateChangedMeanwhile(t *testing.T) {
 			nt["engineInstallURL"] = "https://somebody.example/else.sh"
 		})
 	}
-	r := newTemplateRig(t)
-	edits := r.edits(rancher.FieldDockerInstallURL, NewInstallURL(mirrorURL), "alpha")
-	other(r, "")
-	if o := r.carryOut(edits)[0]; o.Status != StatusStale || r.puts() != 0 {
-		t.Errorf("%s, %d PUTs", o, r.puts())
-	}
 	for _, uuid := range []string{"", "another"} {
+		r := newTemplateRig(t)
+		edits := r.edits(rancher.FieldDockerInstallURL, NewInstallURL(mirrorURL), "alpha")
+		other(r, uuid)
+		if o := r.carryOut(edits)[0]; o.Status != StatusStale || r.puts() != 0 {
+			t.Errorf("%s, %d PUTs", o, r.puts())
+		}
 		r = newTemplateRig(t)
 		r.carryOut(r.edits(rancher.FieldDockerInstallURL, NewInstallURL(mirrorURL), "alpha"))
 		other(r, uuid)
-		edits, back := r.back()
-		if len(back) != 1 || back[0].Status != StatusBlocked || edits[0].Refused == nil || r.puts() != 1 {
+		ways, back := r.back()
+		if len(back) != 1 || back[0].Status != StatusBlocked || ways[0].Refused == nil || r.puts() != 1 {
 			t.Errorf("%v, %d PUTs", back, r.puts())
 		}
 	}
 	// What somebody took back by hand needs nothing.
-	r = newTemplateRig(t)
+	r := newTemplateRig(t)
 	r.carryOut(r.edits(rancher.FieldDockerInstallURL, NewInstallURL(mirrorURL), "alpha"))
 	r.sim.EditNodeTemplate(plainTemplate, func(nt map[string]any) { nt["engineInstallURL"] = stockURL })
 	if _, back := r.back(); len(back) != 1 || back[0].Status != StatusUnchanged {
