@@ -222,6 +222,15 @@ func TestSetTemplateFieldRefused(t *testing.T) {
 	})
 	_, err = c.SetTemplateField(t.Context(), template(t, c, recordedNT), rancher.FieldDockerInstallURL, mirrorURL)
 	wantError(t, err, rancher.ErrNotUpdatable, "may not update")
+
+	// Without the driver's config there is nothing to send along.
+	c = newClient(t, func(w http.ResponseWriter, _ *http.Request) {
+		nt := object(t, recorded("nodetemplate-amazonec2.json"))
+		delete(nt, "amazonec2Config")
+		_ = json.NewEncoder(w).Encode(nt)
+	})
+	_, err = c.SetTemplateField(t.Context(), template(t, c, recordedNT), rancher.FieldDockerInstallURL, mirrorURL)
+	wantError(t, err, rancher.ErrNotUpdatable, "does not show the config of its driver")
 }
 
 // A token sees the templates of its user, all pools of its clusters, and no more.

@@ -19,13 +19,13 @@ import (
 var (
 	unpreparedFinding = Finding{Code: "new-nodes-unprepared", Severity: Warn,
 		Message: "nothing puts the provider on the nodes that a node pool makes: the kubelet of a new one would not start",
-		Todo:    "prepare the node template (rkepatch nodes templates, docs/new-nodes.md) or put the provider into the machines' image; with --strict this blocks"}
+		Todo:    "prepare the node template (rkepatch nodes templates) or put the provider into the machines' image; --strict blocks here"}
 	newUnknownFinding = Finding{Code: "new-nodes-unknown", Severity: Warn,
 		Message: "whether new nodes come up with the provider is not known",
-		Todo:    "look at rkepatch nodes templates and docs/new-nodes.md; put the provider into the machines' image when in doubt; with --strict this blocks"}
+		Todo:    "look at rkepatch nodes templates; when in doubt put the provider into the machines' image; --strict blocks here"}
 	customFinding = Finding{Code: "new-nodes-custom", Severity: Info,
-		Message: "Rancher shows no node pools: nodes are registered by hand or by a machine's own first boot, and each new one needs the provider before that",
-		Todo:    "put the provider into their image: rkepatch nodes script as a step of the image's build, or rkepatch nodes script --user-data cloud-config"}
+		Message: "no node pools: each new node needs the provider before it is registered",
+		Todo:    "put ecr-credential-provider and its config into the machines' image: rkepatch nodes script"}
 )
 
 // newNodes is how new nodes of all clusters are made. It is read once and then
