@@ -118,14 +118,14 @@ func TestCheckURL(t *testing.T) {
 func TestShownURL(t *testing.T) {
 	for address, want := range map[string]string{
 		"https://releases.rancher.com/install-docker/20.10.sh": "https://releases.rancher.com/install-docker/20.10.sh",
-		"https://ops:hunter2@mirror.example.com/x":             "https://***@mirror.example.com/x",
-		"https://mirror.example.com/x?sig=hunter2#hunter2":     "https://mirror.example.com/x?***",
-		"mailto:hunter2": "mailto:***",
+		"https://ops:hunter2@mirror.example.com/x":             "https://REDACTED@mirror.example.com/x",
+		"https://mirror.example.com/x?sig=hunter2#hunter2":     "https://mirror.example.com/x?REDACTED",
+		"mailto:hunter2": "mailto:REDACTED",
 		"https://x/%zz":  "<no URL>",
 		"none":           "none",
 		"":               "",
 	} {
-		if got := ShownURL(address); strings.ReplaceAll(got, "%2A", "*") != want {
+		if got := ShownURL(address); got != want {
 			t.Errorf("%s is shown as %s, want %s", address, got, want)
 		}
 	}

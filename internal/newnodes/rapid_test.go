@@ -204,7 +204,8 @@ func holds(t *rapid.T, before, after string) {
 		rest = rest[1:]
 	}
 	var a, b map[string]any
-	if yaml.Unmarshal([]byte(strings.TrimRight(before, "\r\n")+"\n"), &a) != nil || yaml.Unmarshal([]byte(after), &b) != nil {
+	whole := func(text string) []byte { return []byte(strings.TrimRight(text, "\r\n") + "\n") } // Rancher cuts the last newline off
+	if yaml.Unmarshal(whole(before), &a) != nil || yaml.Unmarshal(whole(after), &b) != nil {
 		t.Fatalf("it cannot be read:\n%s\n%s", before, after)
 	}
 	for key, was := range a {

@@ -25,6 +25,9 @@ func CheckURL(address string) error {
 	return nil
 }
 
+// hiddenPart stands in a URL for what may be secret. A URL cannot hold <redacted>.
+const hiddenPart = "REDACTED"
+
 // ShownURL is an address without what may be secret in it: user, password, query.
 func ShownURL(address string) string {
 	u, err := url.Parse(address)
@@ -32,14 +35,14 @@ func ShownURL(address string) string {
 		return "<no URL>"
 	}
 	if u.User != nil {
-		u.User = url.User("***")
+		u.User = url.User(hiddenPart)
 	}
 	if u.RawQuery != "" {
-		u.RawQuery = "***"
+		u.RawQuery = hiddenPart
 	}
 	u.Fragment, u.RawFragment = "", ""
 	if u.Opaque != "" {
-		return u.Scheme + ":***"
+		return u.Scheme + ":" + hiddenPart
 	}
 	return u.String()
 }
