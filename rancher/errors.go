@@ -124,7 +124,8 @@ func Status(err error) int {
 // NotStoredError says that Rancher answered 200 to an update and stored something else than it was
 // expected to. errors.Is(err, ErrNotStored) holds.
 type NotStoredError struct {
-	Cluster string   // id
+	Op      string   // "updating cluster" when empty
+	Cluster string   // id of what was updated
 	Paths   []string // what differs, as the caller's Differ names it
 }
 
@@ -134,13 +135,17 @@ func (e *NotStoredError) Error() string {
 	if len(paths) > show {
 		paths, more = paths[:show], fmt.Sprintf(" and %d more", len(paths)-show)
 	}
-	return fmt.Sprintf("updating cluster %s: %v: Rancher answered 200 but dropped or changed %s%s",
-		clean(e.Cluster), ErrNotStored, clean(strings.Join(paths, ", ")), more)
+	op := e.Op
+	if op == "" {
+		op = "updating cluster"
+	}
+	return fmt.Sprintf("%s %s: %v: Rancher answered 200 but dropped or changed %s%s",
+		op, clean(e.Cluster), ErrNotStored, clean(strings.Join(paths, ", ")), more)
 }
 
 // Hint says what the operator can do about it.
 func (e *NotStoredError) Hint() string {
-	return "compare the cluster with its saved copy: it now holds what Rancher made of the change"
+	return "compare it with its saved copy: it now holds what Rancher made of the change"
 }
 
 // Is reports whether target is ErrNotStored.

@@ -44,7 +44,7 @@ func (a *app) applyCommand() *cli.Command {
 			&cli.StringFlag{Name: flagResume, Usage: "go on with `RUN`, which was interrupted or cut off"},
 			&cli.BoolFlag{Name: flagSkipNodeCheck, Usage: "apply without having seen that every node holds a working provider; if one does not, its kubelet will not start"},
 			&cli.BoolFlag{Name: flagRollback, Usage: "take the change of a cluster that failed back at once"},
-		}, runFlags(), paceFlags(), nodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
+		}, runFlags(), paceFlags(), nodeFlags(), newNodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
 		Action: a.apply,
 	}
 }
@@ -163,7 +163,8 @@ func (a *app) source(c *cli.Context, j *job, dir string) error {
 			return err
 		}
 		if record.Head.Kind != kindApply {
-			return usagef("run the rollback again instead", "run %s is a %s and cannot be resumed", id, record.Head.Kind)
+			did := map[string]string{kindRollback: "is a rollback", fleet.KindNodeTemplates: "changed node templates"}[record.Head.Kind]
+			return usagef("run the same command again instead", "run %s %s and cannot be resumed", id, did)
 		}
 		file, err := record.Plan()
 		if err != nil {

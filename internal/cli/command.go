@@ -11,6 +11,7 @@ import (
 
 	"rkepatch/internal/fleet"
 	"rkepatch/internal/kubelet"
+	"rkepatch/internal/newnodes"
 )
 
 // rancherFlags are those that another command needs to reach the same Rancher.
@@ -113,6 +114,11 @@ func commandLine(c *cli.Context) string {
 			for _, v := range value.Value() {
 				parts = append(parts, "--"+name, shellWord(v))
 			}
+		case string:
+			if name == flagSetURL {
+				value = newnodes.ShownURL(value)
+			}
+			parts = append(parts, "--"+name, shellWord(value))
 		default:
 			parts = append(parts, "--"+name, shellWord(fmt.Sprint(value)))
 		}

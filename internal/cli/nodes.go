@@ -30,7 +30,7 @@ func (a *app) nodesCommand() *cli.Command {
 		Usage: "the node side: is the provider there, and would a kubelet start with it",
 		Description: "The files must be on every node before a kubelet is told of them: one that is told of a provider that is\n" +
 			"missing, not executable or misconfigured does not start. docs/nodes.md explains what is looked at and how.",
-		Subcommands: []*cli.Command{a.nodesCheckCommand(), a.nodesInstallCommand(), a.nodesScriptCommand()},
+		Subcommands: []*cli.Command{a.nodesCheckCommand(), a.nodesInstallCommand(), a.nodesScriptCommand(), a.nodesTemplatesCommand()},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usagef("rkepatch nodes --help lists the commands", "unknown command %q", "nodes "+c.Args().First())

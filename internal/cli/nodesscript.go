@@ -1,8 +1,10 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strings"
 
@@ -21,6 +23,7 @@ const (
 	flagFile          = "file"
 	flagCloudConfig   = "cloud-config"
 	flagExisting      = "existing-config"
+	flagUserData      = "user-data"
 )
 
 // scriptFlags say what is installed on a node.
@@ -53,6 +56,7 @@ func (a *app) nodesScriptCommand() *cli.Command {
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagFile, Aliases: []string{"f"}, Usage: "write to `FILE` instead of stdout"},
 			&cli.StringFlag{Name: flagDockerInstall, Usage: "make it install Docker `VERSION` (such as 20.10) afterwards, as Rancher's node templates need it"},
+			&cli.StringFlag{Name: flagUserData, Usage: "pack it for the 16 KB of a machine's user data, as `FORM`: cloud-config or script"},
 			&cli.StringFlag{Name: flagForVersion, Usage: "write the config for kubelets from the present one up to `VERSION` (default: 1.27)"},
 			&cli.StringFlag{Name: flagExisting, Usage: "make it add the provider to the config that the nodes have, of which `FILE` is a copy; others' entries are not in the script"},
 			&cli.BoolFlag{Name: flagReplace, Usage: "with --" + flagExisting + ": replace the provider's own entry in it"},
@@ -75,17 +79,32 @@ func (a *app) nodesScript(c *cli.Context) error {
 		}
 	}
 	o.DockerInstall = c.String(flagDockerInstall)
+	var script bytes.Buffer
+	if err := nodescript.Write(&script, o); err != nil {
+		return err
+	}
+	text, mode := script.Bytes(), os.FileMode(0o755)
+	switch form := c.String(flagUserData); form {
+	case "":
+	case "cloud-config":
+		text, mode = nodescript.CloudConfig(text), 0o644
+	case "script":
+		text = nodescript.Packed(text)
+	default:
+		return usagef("use cloud-config, or script", "--%s %q is no form of user data", flagUserData, form)
+	}
 	name := c.String(flagFile)
 	if name == "" {
-		return nodescript.Write(a.streams.Out, o)
+		_, err := a.streams.Out.Write(text)
+		return err
 	}
-	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(0o755))
+	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(mode))
 	if err != nil {
 		return usagef("give a path in a directory that exists", "writing the script: %s", err)
 	}
 	defer f.Cleanup() //nolint:errcheck // nothing to say about a file that nobody saw
-	if err := nodescript.Write(f, o); err != nil {
-		return err
+	if _, err := f.Write(text); err != nil {
+		return fmt.Errorf("writing the script: %w", err)
 	}
 	if err := f.CloseAtomicallyReplace(); err != nil {
 		return fmt.Errorf("writing the script: %w", err)

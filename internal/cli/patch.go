@@ -91,7 +91,13 @@ func (a *app) planner(c *cli.Context, client *rancher.Client) (*fleet.Planner, e
 			return nil, usagef("name one of the arguments that the patch sets, without leading dashes", "--%s %q: the patch does not set that argument", flagReplaceArg, name)
 		}
 	}
-	return &fleet.Planner{Rancher: client, Patch: patch, ReplaceArgs: replace, API: api, Provider: kind, MergeConfig: c.Bool(flagMerge)}, nil
+	p := &fleet.Planner{
+		Rancher: client, Patch: patch, ReplaceArgs: replace, API: api, Provider: kind, MergeConfig: c.Bool(flagMerge), Strict: c.Bool(flagStrict),
+	}
+	if c.Bool(flagReadURL) {
+		p.ReadScript = readScript
+	}
+	return p, nil
 }
 
 func (a *app) readPatch(c *cli.Context, registry kubelet.Registry) (rkeconfig.Patch, error) {

@@ -24,7 +24,7 @@ func (a *app) planCommand() *cli.Command {
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagOut, Usage: "write the plan to `FILE`, for apply --plan, and print its checksum"},
 			&cli.BoolFlag{Name: flagDetailed, Usage: "exit with 2 when there are changes and nothing is blocked"},
-		}, selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
+		}, newNodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
 		Action: a.plan,
 	}
 }

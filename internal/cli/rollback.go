@@ -49,7 +49,7 @@ func (a *app) rollback(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if record.Head.Kind != kindApply {
+	if record.Head.Kind != kindApply && record.Head.Kind != fleet.KindNodeTemplates {
 		return usagef("apply again what it took back", "run %s is a %s, which is not rolled back", record.ID, record.Head.Kind)
 	}
 	ids, err := record.Changed(c.Args().Tail())
@@ -57,8 +57,11 @@ func (a *app) rollback(c *cli.Context) error {
 		return err
 	}
 	if len(ids) == 0 && !c.Bool(flagDisable) {
-		fmt.Fprintf(a.streams.Err, "rkepatch: run %s holds nothing to roll back: it changed no cluster, or all were rolled back already\n", record.ID)
+		fmt.Fprintf(a.streams.Err, "rkepatch: run %s holds nothing to roll back: it changed nothing, or all was rolled back already\n", record.ID)
 		return nil
+	}
+	if record.Head.Kind == fleet.KindNodeTemplates {
+		return a.rollbackTemplates(c, record, ids)
 	}
 	file, err := record.Plan()
 	if err != nil {

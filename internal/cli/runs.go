@@ -122,7 +122,10 @@ func goOn(c *cli.Context, r *fleet.Record) string {
 	if r.Head.SkipNodeCheck {
 		next = fmt.Sprintf("rkepatch apply%s --resume %s --%s goes on", flags, r.ID, flagSkipNodeCheck)
 	}
-	if r.Head.Kind == kindRollback {
+	switch r.Head.Kind {
+	case fleet.KindNodeTemplates:
+		next = fmt.Sprintf("the same command again does the rest, rkepatch rollback%s %s takes it back", flags, r.ID)
+	case kindRollback:
 		next = fmt.Sprintf("rkepatch rollback%s %s does what is left", flags, r.Head.Of)
 	}
 	switch {

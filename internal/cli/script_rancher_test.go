@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +22,7 @@ import (
 
 // rancherCommand is the script command "rancher"; TestScripts says what it can.
 func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) == 0 || neg && args[0] != "kubelet" {
+	if len(args) == 0 || neg && args[0] != "kubelet" && args[0] != "template" {
 		ts.Fatalf("usage: rancher WHAT [args...]")
 	}
 	sim := ts.Value("sim").(*simrancher.Server)
@@ -118,6 +119,30 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 		if strings.Contains(string(text), arg(1)) == neg {
 			ts.Fatalf("the stored kubelet section is %s", text)
 		}
+	case "userdata":
+		text := ts.ReadFile(arg(1))
+		sim.EditNodeTemplate(arg(0), func(template map[string]any) {
+			template["amazonec2Config"].(map[string]any)["userdata"] = strings.TrimSpace(text)
+		})
+	case "template":
+		if text := fmt.Sprint(sim.StoredNodeTemplate(arg(0))); strings.Contains(text, arg(1)) == neg {
+			ts.Fatalf("the stored template is %s", text)
+		}
+	case "https":
+		text := ts.ReadFile(arg(0))
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }))
+		ts.Defer(server.Close)
+		ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+		ts.Check(os.WriteFile(ts.MkAbs("https.pem"), ca, 0o600))
+		ts.Setenv("SSL_CERT_FILE", ts.MkAbs("https.pem"))
+		ts.Setenv("HTTPS", server.URL)
+	case "lastrun":
+		runs, err := filepath.Glob(ts.MkAbs("state/rkepatch/runs/*"))
+		ts.Check(err)
+		if len(runs) == 0 {
+			ts.Fatalf("there was no run")
+		}
+		ts.Setenv("RUN", filepath.Base(runs[len(runs)-1]))
 	default:
 		ts.Fatalf("rancher cannot %s", what)
 	}

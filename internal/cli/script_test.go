@@ -47,6 +47,10 @@ func TestMain(m *testing.M) {
 //	rancher await 'GET /path'        waits for such a request, then forgets all requests
 //	rancher puts N                   there were N PUTs so far
 //	rancher kubelet ID TEXT          the stored kubelet section contains TEXT
+//	rancher userdata ID FILE         the node template's user data is what FILE holds
+//	rancher template ID TEXT         the stored node template contains TEXT
+//	rancher https FILE               $HTTPS serves FILE over TLS, which the program trusts
+//	rancher lastrun                  $RUN is the last run
 //	code N command...                command ends with exit code N
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -64,6 +68,7 @@ func TestScripts(t *testing.T) {
 			e.Values["kube"] = map[string]*simkube.Cluster{}
 			e.Setenv("RANCHER_URL", server.URL)
 			e.Setenv("RANCHER_TOKEN_KEY", simrancher.AdminToken)
+			e.Setenv("ADMIN_TOKEN", simrancher.AdminToken)
 			e.Setenv("MEMBER_TOKEN", simrancher.MemberToken)
 			e.Setenv("CLUSTER_TOKEN", simrancher.ClusterToken)
 			e.Setenv("EXPIRED_TOKEN", simrancher.ExpiredToken)

@@ -230,6 +230,9 @@ func (l *NodeLook) checkPlan(ctx context.Context, planner *Planner, p *ClusterPl
 		return out
 	}
 	out.Found, out.Looked = l.Check(ctx, cl, fresh.wanted), true
+	if setsProvider(planner.Patch) && !hasCode(out.Found, unreadableFinding.Code) {
+		out.Found = append(out.Found, l.autoscaler(ctx, planner, cl)...)
+	}
 	with := *p
 	with.Findings = slices.Concat(p.Findings, out.Found)
 	if blocked(out.Found) {

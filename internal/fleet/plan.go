@@ -100,6 +100,12 @@ type Planner struct {
 	// WideDiffs fills ClusterPlan.WideDiff, for the review page.
 	WideDiffs bool
 
+	// Strict makes findings about nodes that do not exist yet block.
+	Strict bool
+	// ReadScript reads the script behind a node template's Docker install URL; nil
+	// reads none, and what only they would show is unknown.
+	ReadScript func(ctx context.Context, url string) ([]byte, error)
+
 	// KeepClusters makes the plans hold what NodeLook.Visit needs.
 	KeepClusters bool
 
@@ -111,12 +117,15 @@ type Planner struct {
 	deprecated  []string
 	enforced    bool // clusters must be made from a template
 	templates   *templateCache
+	newNodes    *newNodes
 }
 
 // Plan yields the plan of every selected cluster, in the order of their names,
 // each as soon as it is known; nothing is kept. Requests: the pages of the
-// cluster list, the pages of the nodes that are not active, two settings, three
-// per RKE template; none per cluster. It ends with an error that wraps ErrSelection, ErrUnknownCluster
+// cluster list, the pages of the nodes that are not active, those of the node
+// pools and, where there are any, of the node templates, two or three settings,
+// three per RKE template; none per cluster. It ends with an error that wraps
+// ErrSelection, ErrUnknownCluster
 // or one of rancher's.
 func (p *Planner) Plan(ctx context.Context, sel Selection) iter.Seq2[*ClusterPlan, error] {
 	return func(yield func(*ClusterPlan, error) bool) {
@@ -165,6 +174,9 @@ func (p *Planner) plan(ctx context.Context, sel Selection, yield func(*ClusterPl
 // Prepare reads what all clusters share. Plan does so by itself.
 func (p *Planner) Prepare(ctx context.Context) error {
 	if err := p.seeNodes(ctx); err != nil {
+		return err
+	}
+	if err := p.seeNewNodes(ctx); err != nil {
 		return err
 	}
 	deprecated, err := p.Rancher.Setting(ctx, "k8s-versions-deprecated")
@@ -256,6 +268,7 @@ func (p *Planner) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 			Providers: today[kubelet.FlagProviderConfig] != "" && today[kubelet.FlagProviderBinDir] != "",
 		}))...)
 	}
+	out.Findings = append(out.Findings, p.newNodeFindings(s)...)
 
 	switch {
 	case merged.State == rkeconfig.Patched:

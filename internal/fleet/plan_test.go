@@ -43,8 +43,8 @@ func TestPlanAsksForPagesOnly(t *testing.T) {
 		if first == nil {
 			first = r.sim.Requests()
 		}
-		if d := cmp.Diff(first, r.sim.Requests()); d != "" || len(first) != 4 {
-			t.Errorf("%d clusters: requests %v, want four and the same as for 5 clusters", clusters, r.sim.Requests())
+		if d := cmp.Diff(first, r.sim.Requests()); d != "" || len(first) != 5 {
+			t.Errorf("%d clusters: requests %v, want five and the same as for 5 clusters", clusters, r.sim.Requests())
 		}
 		for _, q := range r.sim.Requests() {
 			if q.Method != http.MethodGet {

@@ -41,6 +41,7 @@ type PlanHead struct {
 	ProviderAPI    kubelet.API       `json:"providerAPI"`
 	Provider       kubelet.Kind      `json:"provider,omitempty"`
 	MergeConfig    bool              `json:"mergeProviderConfig,omitempty"`
+	Strict         bool              `json:"strict,omitempty"`
 }
 
 // planEnd is the last line. The checksum is the SHA-256 of all bytes before it,
@@ -80,6 +81,7 @@ func (p *Planner) CreatePlan(name, program, rancherVersion string, now time.Time
 		APIVersion: "rkepatch/v1", Kind: "PlanFile", Format: planFormat, CreatedAt: now.UTC(), Program: program,
 		Server: p.Rancher.URL(), RancherVersion: rancherVersion,
 		Args: p.Patch.Args, Binds: p.Patch.Binds, ReplaceArgs: p.ReplaceArgs, ProviderAPI: p.API, Provider: p.Provider, MergeConfig: p.MergeConfig,
+		Strict: p.Strict,
 	})
 }
 
@@ -261,7 +263,10 @@ func (f *PlanFile) readHead(text []byte) error {
 // Planner gives a planner that plans what the file's plans were computed for.
 func (f *PlanFile) Planner(p *Planner) *Planner {
 	patch := rkeconfig.Patch{Args: f.Args, Binds: f.Binds}
-	return &Planner{Rancher: p.Rancher, Patch: WithProviderRules(patch), ReplaceArgs: f.ReplaceArgs, API: f.ProviderAPI, Provider: f.Provider, MergeConfig: f.MergeConfig}
+	return &Planner{
+		Rancher: p.Rancher, Patch: WithProviderRules(patch), ReplaceArgs: f.ReplaceArgs, API: f.ProviderAPI, Provider: f.Provider, MergeConfig: f.MergeConfig,
+		Strict: f.Strict || p.Strict, ReadScript: p.ReadScript,
+	}
 }
 
 // eachLine calls do with each line of a file, newline included; a last line

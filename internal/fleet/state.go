@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -197,7 +198,7 @@ func (r *Run) LoadPreImage(id string) (PreImage, error) {
 }
 
 func (r *Run) preImage(id string) string {
-	return filepath.Join(r.Dir, preDir, filepath.Base(id)+".json")
+	return filepath.Join(r.Dir, preDir, strings.ReplaceAll(filepath.Base(id), ":", "_")+".json") // a template's id has one
 }
 
 // syncDir makes a rename in dir survive a power cut.

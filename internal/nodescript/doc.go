@@ -8,7 +8,8 @@
 // files come first: on the nodes that are there, and in whatever makes new ones.
 // The script is one file, for
 //
-//   - cloud-init: a write_files entry and `sh FILE` in runcmd;
+//   - cloud-init: CloudConfig makes a write_files entry and a runcmd of it, Packed a
+//     script that is small enough for the user data of EC2;
 //   - an image build, over SSH, or a configuration management: `sh FILE`, or
 //     `ssh NODE sudo sh -s -- --dry-run <FILE`;
 //   - Rancher's node templates, whose only hook is the Docker install URL: with
@@ -52,6 +53,9 @@
 //   - Nothing from outside is run: settings are quoted, paths and URLs are held to
 //     plain characters, and half a script, from a connection that broke, runs
 //     nothing.
+//
+// The script carries a checksum of itself, by which Read knows it again in a node
+// template.
 //
 // Everything that the script writes belongs to root: directories and the plugin
 // 0755, the config 0644 since it holds no keys.

@@ -82,7 +82,7 @@ func Write(w io.Writer, o Options) error {
 	if err := script.Execute(&b, s); err != nil {
 		return fmt.Errorf("filling in the node script: %w", err)
 	}
-	_, err = w.Write(b.Bytes())
+	_, err = w.Write(marked(b.Bytes()))
 	return err
 }
 

@@ -261,7 +261,9 @@ func FuzzWrite(f *testing.F) {
 	f.Add("/'", "/\n", "v1'", "https://x/'", "'", "'", "'\ncredentialprovider.kubelet.k8s.io/v1")
 	f.Add("", "", "", "", "", "", "sha256='' from=''\n{{credentialprovider.kubelet.k8s.io/v1")
 	const noted = "# shellcheck disable=SC2016 # nothing in it is for the shell"
-	_, rest, _ := strings.Cut(generated(f, Options{Config: []byte(goodConfig)}), "\n# How many seconds")
+	// Without the mark, which is another one for each script.
+	unmarked := func(script string) string { return markLine.ReplaceAllString(script, "\n}\n") }
+	_, rest, _ := strings.Cut(unmarked(generated(f, Options{Config: []byte(goodConfig)})), "\n# How many seconds")
 	f.Fuzz(func(t *testing.T, binDir, configFile, release, url, docker, sum, config string) {
 		o := Options{BinDir: binDir, ConfigFile: configFile, Release: release, URL: url, DockerInstall: docker, Config: []byte(config)}
 		if sum != "" {
@@ -274,7 +276,10 @@ func FuzzWrite(f *testing.F) {
 			}
 			return
 		}
-		head, found := strings.CutSuffix(b.String(), "\n# How many seconds"+rest)
+		if facts, ok := Read(b.Bytes()); !ok || string(facts.Config) != config || binDir != "" && facts.BinDir != binDir || configFile != "" && facts.ConfigFile != configFile {
+			t.Fatalf("it is read as %+v, %v", facts, ok)
+		}
+		head, found := strings.CutSuffix(unmarked(b.String()), "\n# How many seconds"+rest)
 		if !found {
 			t.Fatal("the script itself has changed")
 		}

@@ -841,4 +841,5 @@ main() {
 
 main "$@"
 exit 0
+# rkepatch node script, format 1, sha256 4783747ce6353e152eae3491501a3ee81012e406eb545c297eb0b203d893240b
 }
