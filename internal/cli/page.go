@@ -2,13 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/fleet"
 	"rkepatch/internal/report"
+	"rkepatch/internal/wholefile"
 )
 
 const flagReport = "report"
@@ -21,8 +20,7 @@ func reportFlag() cli.Flag {
 // whole.
 type pageFile struct {
 	*report.Page
-	name string
-	tmp  *os.File
+	file *wholefile.File
 }
 
 // checkReport finds out ahead of a run whether its page can be written.
@@ -50,28 +48,25 @@ func (a *app) newPage(c *cli.Context, d report.PageData) (*pageFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	file, err := wholefile.Create(name, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("writing the report: %w", err)
 	}
 	d.GeneratedAt = a.clock.Now()
-	page, err := report.NewPage(tmp, format, d)
+	page, err := report.NewPage(file, format, d)
 	if err != nil {
-		tmp.Close()
-		os.Remove(tmp.Name())
+		file.Abort()
 		return nil, err
 	}
-	return &pageFile{page, name, tmp}, nil
+	return &pageFile{page, file}, nil
 }
 
 // finish ends the page and puts it in its place.
 func (p *pageFile) finish(t report.Totals, failure error) error {
-	defer os.Remove(p.tmp.Name()) // gone already when all went well
+	defer p.file.Abort()
 	err := p.Close(t, failure)
-	for _, step := range []func() error{p.tmp.Sync, p.tmp.Close, func() error { return os.Rename(p.tmp.Name(), p.name) }} {
-		if err == nil {
-			err = step()
-		}
+	if err == nil {
+		err = p.file.Replace()
 	}
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
