@@ -150,12 +150,12 @@ func (a *app) readinessPage(c *cli.Context, head report.ReadinessHead) (*readine
 	if file == nil {
 		return nil, err
 	}
-	page, err := report.NewReadinessPage(file.tmp, format, head, report.PageData{
+	page, err := report.NewReadinessPage(file, format, head, report.PageData{
 		GeneratedAt: a.clock.Now(), Selection: inWords(selection(c)), Command: commandLine(c),
 	})
 	if err != nil {
-		file.abandon()
+		file.Abort()
 		return nil, err
 	}
-	return &readinessSink{page.Add, func(t readiness.Totals, failure error) error { return file.install(page.Close(t, failure)) }}, nil
+	return &readinessSink{page.Add, func(t readiness.Totals, failure error) error { return endReport(file, page.Close(t, failure)) }}, nil
 }

@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/kubelet"
 	"rkepatch/internal/nodescript"
+	"rkepatch/internal/wholefile"
 )
 
 const (
@@ -67,15 +67,15 @@ func (a *app) nodesScript(c *cli.Context) error {
 	if name == "" {
 		return nodescript.Write(a.streams.Out, o)
 	}
-	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(0o755))
+	f, err := wholefile.Create(name, 0o755)
 	if err != nil {
 		return usagef("give a path in a directory that exists", "writing the script: %s", err)
 	}
-	defer f.Cleanup() //nolint:errcheck // nothing to say about a file that nobody saw
+	defer f.Abort()
 	if err := nodescript.Write(f, o); err != nil {
 		return err
 	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
+	if err := f.Replace(); err != nil {
 		return fmt.Errorf("writing the script: %w", err)
 	}
 	return nil
