@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,6 +102,11 @@ func (a *app) check(c *cli.Context) error {
 		return exitError(ExitBlocked)
 	}
 	return nil
+}
+
+// probeFlags are nodeFlags without the version, which check must be told.
+func probeFlags() []cli.Flag {
+	return slices.DeleteFunc(nodeFlags(), func(f cli.Flag) bool { return f.Names()[0] == flagForVersion })
 }
 
 // checkedVersion reads --for-version.
