@@ -59,6 +59,8 @@ var places = map[string]place{
 	"gate-credential-providers": {checkFlags, NotReady, false},
 	"gate-gone-in-1.28":         {checkFlags, Ready, false}, // the check itself asks for the target version
 	"gate-disable-in-tree":      {checkFlags, Ready, false},
+	"gate-in-tree-refused":      {checkFlags, NotReady, false},
+	"azure-flag-refused":        {checkFlags, NotReady, false},
 
 	"kubelet-too-old": {checkOrder, NotReady, false},
 	"provider-api":    {checkOrder, NotReady, true},
@@ -148,7 +150,11 @@ var places = map[string]place{
 
 	"rehearsal-failed": {checkNodes, NotReady, false},
 
-	"no-provider-flags": {checkNodes, Ready, false},
+	"merge-impossible": {checkNodes, NotReady, false},
+	"args-missing":     {checkNodes, NotReady, false},
+
+	"no-provider-flags":      {checkNodes, Ready, false},
+	"provider-not-in-config": {checkNodes, Ready, false}, // which registries the config serves is a check of its own
 }
 
 // onNodes are the codes of what was found on nodes.
