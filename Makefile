@@ -18,13 +18,22 @@ GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
 
 FUZZTIME ?= 30s
 
-.PHONY: help build demo test e2e oracle soak browser lint release-check bench cover fuzz clean
+.PHONY: help build cross demo test e2e oracle soak browser lint release-check bench cover fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/rkepatch
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/rkepatch .
+
+# The systems it is released for; .goreleaser.yaml names the same.
+SYSTEMS := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+cross: ## build for every system it is released for, and throw that away
+	@for s in $(SYSTEMS); do \
+	  echo "GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go build"; \
+	  GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go build -o /dev/null . || exit 1; \
+	done
 
 demo: build ## the whole road against a simulated Rancher, in under two minutes
 	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
@@ -50,6 +59,7 @@ browser: ## the review page in headless Chromium
 
 lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## gofmt, vet, staticcheck, the import arrows of the design, known vulnerabilities
 	$(GOLANGCI_LINT) run $(PKGS)
+	GOOS=windows $(GOLANGCI_LINT) run --tests=false . ./rancher/... ./rkeconfig/... ./internal/...
 	go mod verify
 	go run ./fixtures/vuln $(GOVULNCHECK) $(PKGS)
 

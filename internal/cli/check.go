@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,11 @@ func (a *app) check(c *cli.Context) error {
 	return nil
 }
 
+// probeFlags are nodeFlags without the version, which check must be told.
+func probeFlags() []cli.Flag {
+	return slices.DeleteFunc(nodeFlags(), func(f cli.Flag) bool { return f.Names()[0] == flagForVersion })
+}
+
 // checkedVersion reads --for-version.
 func checkedVersion(c *cli.Context) (kubelet.Version, error) {
 	text := c.String(flagForVersion)
@@ -150,12 +156,12 @@ func (a *app) readinessPage(c *cli.Context, head report.ReadinessHead) (*readine
 	if file == nil {
 		return nil, err
 	}
-	page, err := report.NewReadinessPage(file.tmp, format, head, report.PageData{
+	page, err := report.NewReadinessPage(file, format, head, report.PageData{
 		GeneratedAt: a.clock.Now(), Selection: inWords(selection(c)), Command: commandLine(c),
 	})
 	if err != nil {
-		file.abandon()
+		file.Abort()
 		return nil, err
 	}
-	return &readinessSink{page.Add, func(t readiness.Totals, failure error) error { return file.install(page.Close(t, failure)) }}, nil
+	return &readinessSink{page.Add, func(t readiness.Totals, failure error) error { return endReport(file, page.Close(t, failure)) }}, nil
 }

@@ -2,18 +2,16 @@ package cli
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 
-	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/clusterfile"
 	"rkepatch/internal/report"
+	"rkepatch/internal/wholefile"
 )
 
 const (
@@ -85,14 +83,22 @@ func (a *app) file(c *cli.Context) error {
 		err = a.replaceFile(target, src, result.Text)
 	case target != "":
 	case c.String(flagOut) != "":
-		err = renameio.WriteFile(c.String(flagOut), result.Text, 0o600, renameio.WithExistingPermissions())
-		if err != nil {
+		if err = wholefile.Write(c.String(flagOut), result.Text, modeOf(c.String(flagOut))); err != nil {
 			err = fmt.Errorf("writing the patched file: %w", err)
 		}
 	default:
 		_, err = a.streams.Out.Write(result.Text)
 	}
 	return err
+}
+
+// modeOf gives the permissions of a file that is to be replaced; a new one is for
+// its owner only, as configs hold passwords.
+func modeOf(name string) fs.FileMode {
+	if info, err := os.Stat(name); err == nil {
+		return info.Mode().Perm()
+	}
+	return 0o600
 }
 
 // fileArguments gives FILE and refuses what contradicts itself.
@@ -185,8 +191,8 @@ func inPlaceTarget(name string) (string, error) {
 	if !info.Mode().IsRegular() {
 		return "", usagef("name a file", "--%s %s: that is not a regular file", flagInPlace, name)
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
-		return "", usagef("use -o with another name, or remove the hard links first", "--%s %s: the file has %d names (hard links), and only this one would get the patched file", flagInPlace, name, stat.Nlink)
+	if n := hardLinks(target, info); n > 1 {
+		return "", usagef("use -o with another name, or remove the hard links first", "--%s %s: the file has %d names (hard links), and only this one would get the patched file", flagInPlace, name, n)
 	}
 	return target, nil
 }
@@ -198,20 +204,17 @@ func (a *app) replaceFile(target string, old, text []byte) error {
 	if err != nil {
 		return fmt.Errorf("writing the patched file: %w", err)
 	}
-	f, err := renameio.NewPendingFile(target, renameio.WithTempDir(filepath.Dir(target)), renameio.WithStaticPermissions(info.Mode().Perm()))
+	f, err := wholefile.Create(target, info.Mode().Perm())
 	if err != nil {
 		return fmt.Errorf("writing the patched file: %w", err)
 	}
-	defer f.Cleanup() //nolint:errcheck // nothing to say about a file that nobody saw
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		err := f.Chown(int(stat.Uid), int(stat.Gid))
-		switch {
-		case errors.Is(err, fs.ErrPermission):
-			_ = f.Chown(-1, int(stat.Gid)) // a group that one is in may be kept
-			a.warn(fmt.Sprintf("%s belonged to user %d, group %d; the patched file is yours", target, stat.Uid, stat.Gid))
-		case err != nil:
-			return fmt.Errorf("keeping the owner of %s: %w", target, err)
-		}
+	defer f.Abort()
+	lost, err := keepOwner(f.File, info)
+	if err != nil {
+		return fmt.Errorf("keeping the owner of %s: %w", target, err)
+	}
+	if lost != "" {
+		a.warn(fmt.Sprintf("%s belonged to %s; the patched file is yours", target, lost))
 	}
 	if _, err := f.Write(text); err != nil {
 		return fmt.Errorf("writing the patched file: %w", err)
@@ -220,7 +223,7 @@ func (a *app) replaceFile(target string, old, text []byte) error {
 	if err != nil || !bytes.Equal(now, old) {
 		return fmt.Errorf("%s was changed while it was being patched; nothing was written, run it again", target)
 	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
+	if err := f.Replace(); err != nil {
 		return fmt.Errorf("writing the patched file: %w", err)
 	}
 	return nil

@@ -42,14 +42,8 @@ func (a *app) nodesCommand() *cli.Command {
 
 // nodeFlags are those of every command that looks at nodes.
 func nodeFlags() []cli.Flag {
-	return append([]cli.Flag{
-		&cli.StringFlag{Name: flagForVersion, Usage: "judge for kubelets up to `VERSION`, too (default: the first without the built-in login, 1.27 for ecr, 1.30 for acr, 1.31 for gcp, or the cluster's own if that is later)"},
-	}, probeFlags()...)
-}
-
-// probeFlags say how the look at a node is done.
-func probeFlags() []cli.Flag {
 	return []cli.Flag{
+		&cli.StringFlag{Name: flagForVersion, Usage: "judge for kubelets up to `VERSION`, too (default: the first without the built-in login, 1.27 for ecr, 1.30 for acr, 1.31 for gcp, or the cluster's own if that is later)"},
 		&cli.StringFlag{Name: flagProbeImage, Usage: "run the pods of the check from `IMAGE` instead of the hyperkube image that each node holds; it needs sh, awk and coreutils"},
 		&cli.StringFlag{Name: flagNamespace, Value: nodes.DefaultNamespace, Usage: "`NAMESPACE` of the check's pods"},
 		&cli.IntFlag{Name: flagNodesAtOnce, Value: nodes.DefaultParallel, Usage: "look at up to `N` nodes of a cluster at a time"},

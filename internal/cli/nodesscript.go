@@ -8,11 +8,11 @@ import (
 	"regexp"
 	"strings"
 
-	"github.com/google/renameio/v2"
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/kubelet"
 	"rkepatch/internal/nodescript"
+	"rkepatch/internal/wholefile"
 )
 
 const (
@@ -98,15 +98,15 @@ func (a *app) nodesScript(c *cli.Context) error {
 		_, err := a.streams.Out.Write(text)
 		return err
 	}
-	f, err := renameio.NewPendingFile(name, renameio.WithStaticPermissions(mode))
+	f, err := wholefile.Create(name, mode)
 	if err != nil {
 		return usagef("give a path in a directory that exists", "writing the script: %s", err)
 	}
-	defer f.Cleanup() //nolint:errcheck // nothing to say about a file that nobody saw
+	defer f.Abort()
 	if _, err := f.Write(text); err != nil {
 		return fmt.Errorf("writing the script: %w", err)
 	}
-	if err := f.CloseAtomicallyReplace(); err != nil {
+	if err := f.Replace(); err != nil {
 		return fmt.Errorf("writing the script: %w", err)
 	}
 	return nil

@@ -2,13 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/fleet"
 	"rkepatch/internal/report"
+	"rkepatch/internal/wholefile"
 )
 
 const flagReport = "report"
@@ -17,17 +16,11 @@ func reportFlag() cli.Flag {
 	return &cli.StringFlag{Name: flagReport, Usage: "write the review page to `FILE`.html, .md or .json"}
 }
 
-// reportFile is a report on its way to its file: it appears there when it is
+// pageFile is a review page on its way to its file: it appears there when it is
 // whole.
-type reportFile struct {
-	name string
-	tmp  *os.File
-}
-
-// pageFile is a review page on its way to its file.
 type pageFile struct {
 	*report.Page
-	reportFile
+	file *wholefile.File
 }
 
 // checkReport finds out ahead of a run whether its page can be written.
@@ -43,7 +36,7 @@ func checkReport(c *cli.Context) error {
 }
 
 // newReport begins the file that --report asks for, nil when it does not.
-func (a *app) newReport(c *cli.Context) (file *reportFile, format string, err error) {
+func (a *app) newReport(c *cli.Context) (file *wholefile.File, format string, err error) {
 	name := c.String(flagReport)
 	if name == "" {
 		return nil, "", nil
@@ -54,11 +47,10 @@ func (a *app) newReport(c *cli.Context) (file *reportFile, format string, err er
 	if format, err = report.FormatOf(name); err != nil {
 		return nil, "", err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
+	if file, err = wholefile.Create(name, 0o600); err != nil {
 		return nil, "", fmt.Errorf("writing the report: %w", err)
 	}
-	return &reportFile{name, tmp}, format, nil
+	return file, format, nil
 }
 
 // newPage begins the page that --report asks for, nil when it does not.
@@ -68,36 +60,29 @@ func (a *app) newPage(c *cli.Context, d report.PageData) (*pageFile, error) {
 		return nil, err
 	}
 	d.GeneratedAt = a.clock.Now()
-	page, err := report.NewPage(file.tmp, format, d)
+	page, err := report.NewPage(file, format, d)
 	if err != nil {
-		file.abandon()
+		file.Abort()
 		return nil, err
 	}
-	return &pageFile{page, *file}, nil
+	return &pageFile{page, file}, nil
 }
 
 // finish ends the page and puts it in its place.
 func (p *pageFile) finish(t report.Totals, failure error) error {
-	return p.install(p.Close(t, failure))
+	return endReport(p.file, p.Close(t, failure))
 }
 
-// install puts the file in its place unless writing it has failed.
-func (f *reportFile) install(err error) error {
-	defer os.Remove(f.tmp.Name()) // gone already when all went well
-	for _, step := range []func() error{f.tmp.Sync, f.tmp.Close, func() error { return os.Rename(f.tmp.Name(), f.name) }} {
-		if err == nil {
-			err = step()
-		}
+// endReport puts a report in its place unless writing it has failed.
+func endReport(file *wholefile.File, err error) error {
+	defer file.Abort()
+	if err == nil {
+		err = file.Replace()
 	}
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
 	return nil
-}
-
-func (f *reportFile) abandon() {
-	f.tmp.Close()
-	os.Remove(f.tmp.Name())
 }
 
 // writeRunPage writes the page of a run that is over.

@@ -21,6 +21,7 @@ type Streams struct {
 
 // SystemStreams are those of the process.
 func SystemStreams() Streams {
+	interpretEscapes(os.Stdout, os.Stderr)
 	tty := func(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
 	return Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv,

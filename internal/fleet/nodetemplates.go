@@ -37,8 +37,8 @@ func (u *NodeTemplateUse) Readable() bool { return u.readable }
 // NodeTemplates are the node templates that the selected clusters' pools use.
 type NodeTemplates struct {
 	Uses   []*NodeTemplateUse // sorted by name
-	Custom []PoolUse      // selected clusters without pools, Pool empty
-	Unseen string         // why the pools are not known, "" when they are
+	Custom []PoolUse          // selected clusters without pools, Pool empty
+	Unseen string             // why the pools are not known, "" when they are
 }
 
 // NodeTemplates finds the node templates of the selected clusters and judges them. The

@@ -11,10 +11,10 @@ import (
 	"hash"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"rkepatch/internal/kubelet"
+	"rkepatch/internal/wholefile"
 	"rkepatch/rkeconfig"
 )
 
@@ -62,7 +62,7 @@ type planLine struct {
 // its name, readable by its owner only, when it is whole.
 type PlanWriter struct {
 	name  string
-	tmp   *os.File
+	file  *wholefile.File
 	buf   *bufio.Writer
 	sum   hash.Hash
 	count int
@@ -71,12 +71,12 @@ type PlanWriter struct {
 // CreatePlan begins a plan file of p's plans. What goes wrong with the file is
 // said with its name.
 func (p *Planner) CreatePlan(name, program, rancherVersion string, now time.Time) (*PlanWriter, error) {
-	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	file, err := wholefile.Create(name, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("writing the plan file %s: %w", name, err)
 	}
-	w := &PlanWriter{name: name, tmp: tmp, sum: sha256.New()}
-	w.buf = bufio.NewWriter(io.MultiWriter(tmp, w.sum))
+	w := &PlanWriter{name: name, file: file, sum: sha256.New()}
+	w.buf = bufio.NewWriter(io.MultiWriter(file, w.sum))
 	return w, w.write(PlanHead{
 		APIVersion: "rkepatch/v1", Kind: "PlanFile", Format: planFormat, CreatedAt: now.UTC(), Program: program,
 		Server: p.Rancher.URL(), RancherVersion: rancherVersion,
@@ -118,22 +118,16 @@ func (w *PlanWriter) Close(visible int) (checksum string, err error) {
 	if err := w.write(planLine{End: &planEnd{w.count, visible, checksum}}); err != nil {
 		return "", err
 	}
-	for _, step := range []func() error{
-		w.buf.Flush, w.tmp.Sync, w.tmp.Close,
-		func() error { return os.Rename(w.tmp.Name(), w.name) },
-	} {
+	for _, step := range []func() error{w.buf.Flush, w.file.Replace} {
 		if err := step(); err != nil {
 			return "", w.failed(err)
 		}
 	}
-	return checksum, syncDir(filepath.Dir(w.name))
+	return checksum, nil
 }
 
 // Abort throws a file that was not closed away.
-func (w *PlanWriter) Abort() {
-	w.tmp.Close()
-	os.Remove(w.tmp.Name()) // gone already when it was put in its place
-}
+func (w *PlanWriter) Abort() { w.file.Abort() }
 
 // PlanFile is a plan file that was checked as a whole.
 type PlanFile struct {

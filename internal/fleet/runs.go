@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"rkepatch/internal/wholefile"
 )
 
 // ErrUnknownRun is wrapped when a run's id is not in the state directory.
@@ -211,7 +213,7 @@ func (r *Record) Changed(names []string) ([]string, error) {
 }
 
 // Place gives the run's place for reading only.
-func (r *Record) Place() *Run { return &Run{ID: r.ID, Dir: r.Dir, write: writeFile} }
+func (r *Record) Place() *Run { return &Run{ID: r.ID, Dir: r.Dir, write: wholefile.Write} }
 
 // Open opens the run's place to go on writing there. Whoever does must hold the
 // Lock: two writers would damage the journal.
@@ -237,9 +239,6 @@ func (r *Record) Plan() (*PlanFile, error) {
 func (r *Run) Begin(h Head, plan []byte) error {
 	if err := r.write(filepath.Join(r.Dir, planFile), plan, 0o600); err != nil {
 		return stateError(err)
-	}
-	if err := syncDir(r.Dir); err != nil {
-		return err
 	}
 	h.Format = journalFormat
 	return r.journal.Append(Entry{Event: EventBegun, Head: &h})

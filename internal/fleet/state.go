@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
-	"github.com/google/renameio/v2/maybe"
 
+	"rkepatch/internal/wholefile"
 	"rkepatch/rancher"
 )
 
@@ -24,9 +24,13 @@ import (
 var ErrState = errors.New("writing state")
 
 // StateDir gives the directory that holds runs: $XDG_STATE_HOME/rkepatch, or
-// ~/.local/state/rkepatch (XDG Base Directory Specification 0.8).
+// ~/.local/state/rkepatch (XDG Base Directory Specification 0.8); on Windows
+// %LocalAppData%\rkepatch, which others cannot read.
 func StateDir(getenv func(string) string) (string, error) {
 	if d := getenv("XDG_STATE_HOME"); filepath.IsAbs(d) {
+		return filepath.Join(d, "rkepatch"), nil
+	}
+	if d := getenv("LocalAppData"); runtime.GOOS == "windows" && filepath.IsAbs(d) {
 		return filepath.Join(d, "rkepatch"), nil
 	}
 	home, err := os.UserHomeDir()
@@ -56,7 +60,7 @@ func NewRun(stateDir string, now time.Time) (*Run, error) {
 		return nil, err
 	}
 	id := now.UTC().Format("20060102T150405.000Z") + "-" + hex.EncodeToString(tail[:])
-	r := &Run{ID: id, Dir: filepath.Join(stateDir, runsDir, id), write: writeFile}
+	r := &Run{ID: id, Dir: filepath.Join(stateDir, runsDir, id), write: wholefile.Write}
 	if err := checkPrivate(stateDir, ""); err != nil {
 		return nil, err
 	}
@@ -84,10 +88,6 @@ func (r *Run) open() (err error) {
 // Close closes the journal.
 func (r *Run) Close() error { return r.journal.Close() }
 
-func writeFile(name string, data []byte, mode os.FileMode) error {
-	return maybe.WriteFile(name, data, mode)
-}
-
 // ErrShared is wrapped when somebody else may write where runs are kept: what is
 // rolled back or resumed from there could be his.
 var ErrShared = errors.New("unsafe state directory")
@@ -104,7 +104,8 @@ func checkPrivate(stateDir, id string) error {
 		if err != nil {
 			return stateError(err)
 		}
-		// Windows has other means, and shows each directory as writable.
+		// Windows has access lists, which are not looked at, and shows each directory
+		// as writable.
 		if info.Mode().Perm()&0o022 != 0 && runtime.GOOS != "windows" {
 			return fmt.Errorf("%w: others may write to %s (mode %04o): chmod go-w it when nobody did, or name a directory of your own with --state-dir", ErrShared, dir, info.Mode().Perm())
 		}
@@ -181,7 +182,7 @@ func (r *Run) SavePreImage(server string, cl *rancher.Cluster, now time.Time) er
 	if err := r.write(r.preImage(cl.ID), data, 0o600); err != nil {
 		return stateError(err)
 	}
-	return syncDir(filepath.Join(r.Dir, preDir))
+	return nil
 }
 
 // LoadPreImage reads what SavePreImage wrote.
@@ -203,12 +204,7 @@ func (r *Run) preImage(id string) string {
 
 // syncDir makes a rename in dir survive a power cut.
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return stateError(err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
+	if err := wholefile.SyncDir(dir); err != nil {
 		return stateError(err)
 	}
 	return nil

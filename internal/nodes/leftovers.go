@@ -80,8 +80,8 @@ func dead(holder string) bool {
 		return false
 	}
 	process, err := os.FindProcess(pid)
-	if err != nil {
-		return true
+	if err != nil { // on Windows; elsewhere every number is found
+		return !errors.Is(err, os.ErrPermission)
 	}
 	err = process.Signal(syscall.Signal(0))
 	return errors.Is(err, os.ErrProcessDone) || errors.Is(err, syscall.ESRCH)

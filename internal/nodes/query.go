@@ -32,15 +32,15 @@ type Query struct {
 	// Prefixed: the cluster has a prefix_path. RKE moves shifting binds by it, but
 	// not on every node.
 	Prefixed bool
-	// ForVersion is a later kubelet that must accept what is there, too. Zero:
-	// only the node's own.
-	ForVersion kubelet.Version
 	// Provider says which registry's provider the config must name; "" any, and
 	// ECR's is looked at even if the config names another.
 	Provider kubelet.Kind
 	// FromVersion is the oldest kubelet that will be told of what is there: a node's
 	// own, older one is not judged. Zero: its own.
 	FromVersion kubelet.Version
+	// ForVersion is a later kubelet that must accept what is there, too. Zero:
+	// only the node's own.
+	ForVersion kubelet.Version
 	// ProviderAPI is the API version that the config is meant to use; "" any.
 	ProviderAPI kubelet.API
 	// ProbeImage is run instead of the hyperkube image that each node holds, and

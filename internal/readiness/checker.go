@@ -38,8 +38,7 @@ type Checker struct {
 	Parallel int           // clusters at a time
 	Timeout  time.Duration // for reading what one cluster's workloads pull
 
-	offered        []string
-	judgesNewNodes bool
+	offered []string
 }
 
 // Check yields every selected cluster in the order of their names, each as soon
@@ -106,7 +105,8 @@ func (c *Checker) enqueue(ctx context.Context, selected []*fleet.ClusterPlan, qu
 
 // prepare reads what all clusters share, and which are selected.
 func (c *Checker) prepare(ctx context.Context, sel fleet.Selection) ([]*fleet.ClusterPlan, error) {
-	c.Look.ForVersion, c.Look.Query.ProviderAPI, c.Look.Applied = c.Target, c.Planner.API, true
+	c.Look.ForVersion, c.Look.Applied = c.Target, true
+	c.Look.Want(c.Planner)
 	current, err := c.Planner.Rancher.Setting(ctx, "k8s-versions-current")
 	switch {
 	case errors.Is(err, rancher.ErrNotFound), errors.Is(err, rancher.ErrForbidden):
@@ -115,7 +115,6 @@ func (c *Checker) prepare(ctx context.Context, sel fleet.Selection) ([]*fleet.Cl
 	case current != "":
 		c.offered = strings.Split(current, ",")
 	}
-	c.judgesNewNodes = slices.ContainsFunc(fleet.Catalogue(), func(f fleet.Finding) bool { return f.Code == "new-nodes-unprepared" })
 	var selected []*fleet.ClusterPlan
 	for p, err := range c.Planner.Plan(ctx, sel) {
 		if err != nil {
@@ -131,7 +130,7 @@ func (c *Checker) prepare(ctx context.Context, sel fleet.Selection) ([]*fleet.Cl
 // check gathers the facts of one cluster and goes through the table; nil when
 // ctx ends.
 func (c *Checker) check(ctx context.Context, p *fleet.ClusterPlan) *Cluster {
-	f := &facts{target: c.Target, plan: p, offered: c.offered, judgesNewNodes: c.judgesNewNodes}
+	f := &facts{target: c.Target, plan: p, offered: c.offered}
 	c.gather(ctx, f)
 	if ctx.Err() != nil {
 		return nil

@@ -215,10 +215,9 @@ func TestChecks(t *testing.T) {
 		{"patched, and nothing mounts the files", func(_ *testing.T, f *facts) { f.finds("provider-not-mounted", fleet.Block) }, checkPatched, NotReady, "provider-not-mounted", NotReady},
 
 		// New nodes.
-		{"nodes from templates that nobody has looked at", func(_ *testing.T, f *facts) { f.pooled = true }, checkNewNodes, Unknown, "was not looked at", Unknown},
-		{"nodes from templates that are prepared", func(_ *testing.T, f *facts) { f.pooled, f.judgesNewNodes = true, true }, checkNewNodes, Ready, "bring the provider", Ready},
+		{"nodes from templates that are prepared", func(_ *testing.T, f *facts) { f.pooled = true }, checkNewNodes, Ready, "bring the provider", Ready},
 		{"nodes from templates that are not", func(_ *testing.T, f *facts) {
-			f.pooled, f.judgesNewNodes = true, true
+			f.pooled = true
 			f.finds("new-nodes-unprepared", fleet.Warn)
 		}, checkNewNodes, NotReady, "new-nodes-unprepared", NotReady},
 		{"nodes from templates, and nothing of ECR", func(t *testing.T, f *facts) { f.unused(); f.without(t); f.pooled = true }, checkNewNodes, NotApplicable, "", Ready},

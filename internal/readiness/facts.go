@@ -33,7 +33,6 @@ type facts struct {
 	unlooked string              // why not
 	pooled   bool                // nodes are made from templates
 
-	judgesNewNodes bool // fleet has a finding about nodes that are made tomorrow
 }
 
 // need says whether the cluster's images take a login that the target version

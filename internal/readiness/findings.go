@@ -94,6 +94,8 @@ var places = map[string]place{
 	"node-plans-unread":           {checkPatched, Unknown, false},
 
 	"new-nodes-unprepared": {checkNewNodes, NotReady, false},
+	"new-nodes-unknown":    {checkNewNodes, Unknown, false},
+	"new-nodes-custom":     {checkNewNodes, Ready, false},
 
 	// What keeps a node from being looked at is not known to be wrong.
 	"nodes-unreadable":         {checkNodes, Unknown, false},
