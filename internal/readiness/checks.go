@@ -142,7 +142,6 @@ func newNodesCheck(f *facts) Result {
 		return unknown("use a token of a cluster owner or an administrator", "how its nodes are made is not known: %s", f.nodesErr)
 	case !f.pooled:
 		return ready("its nodes are not made by Rancher; whoever adds one must put the provider into its image")
-			"its nodes are made from templates, and whether those bring the provider was not looked at")
 	}
 	return ready("its node templates bring the provider")
 }
