@@ -54,8 +54,9 @@ func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clo
 }
 
 func (a *app) command() *cli.App {
-	commands := []*cli.Command{a.clustersCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(), a.rollbackCommand(), a.runsCommand(), a.fileCommand()}
+	commands := []*cli.Command{a.clustersCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(), a.rollbackCommand(), a.runsCommand(), a.fileCommand(), a.completionCommand()}
 	strict(commands)
+	commands = append(commands, a.completeCommand()) // which takes flags for words
 	return &cli.App{
 		Name:    "rkepatch",
 		Usage:   "move Rancher RKE1 clusters to the external ECR image credential provider before Kubernetes 1.27",
