@@ -37,7 +37,12 @@ func (a *app) applyCommand() *cli.Command {
 		Description: "Plans, shows the diff, looks whether every node holds a provider that its kubelet accepts, asks, then changes\n" +
 			"one cluster after the other (or --parallel N at once). A cluster counts as done when its control plane and\n" +
 			"every worker run with the change, as seen on the nodes. What a cluster was before is kept in the state\n" +
-			"directory. The first failure stops new clusters from starting. Ctrl-C stops following.",
+			"directory. The first failure stops new clusters from starting. Ctrl-C stops following.\n\n" +
+			"Examples:\n" +
+			"  rkepatch apply prod-eu\n" +
+			"  rkepatch apply --waves 1,50%,100% --parallel 3 'prod-*'       one cluster first, then half of them, then the rest\n" +
+			"  rkepatch apply --plan change.plan --checksum sha256:2d4d7e…   what was reviewed, and nothing else\n" +
+			"  rkepatch apply --resume 20261123T130501.042Z-4f2a91           go on after the laptop was closed",
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagPlan, Usage: "carry out the plan in `FILE`, written by plan --out"},
 			&cli.StringFlag{Name: flagChecksum, Usage: "with --plan: only if the file's checksum is `SUM`, as plan printed it"},

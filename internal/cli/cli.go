@@ -64,6 +64,7 @@ func (a *app) command() *cli.App {
 		Description: "Kubernetes 1.27 removed the kubelet's built-in ECR login. rkepatch adds the two kubelet arguments and\n" +
 			"the binds that replace it to each cluster's rancher_kubernetes_engine_config: it shows the diff, applies\n" +
 			"it through the Rancher API and follows the roll-out to its real end.\n\n" +
+			"Examples:\n" +
 			"  rkepatch clusters                the fleet at a glance\n" +
 			"  rkepatch nodes check 'prod-*'    would every kubelet start with it\n" +
 			"  rkepatch plan 'prod-*'           what would change; changes nothing\n" +

@@ -24,10 +24,11 @@ func (a *app) completionCommand() *cli.Command {
 		ArgsUsage: "SHELL",
 		Description: "SHELL is bash, zsh, fish or powershell. Names of clusters are asked of Rancher, which has a second and a half to\n" +
 			"answer; without a token, or when it does not, there are none. Completion asks nothing and writes nothing.\n\n" +
-			"  bash        in ~/.bashrc:  source <(rkepatch completion bash)\n" +
-			"  zsh         in ~/.zshrc, after compinit:  source <(rkepatch completion zsh)\n" +
-			"  fish        rkepatch completion fish > ~/.config/fish/completions/rkepatch.fish\n" +
-			"  powershell  in $PROFILE:  rkepatch completion powershell | Out-String | Invoke-Expression",
+			"In ~/.bashrc: source <(rkepatch completion bash). In ~/.zshrc, after compinit: source <(rkepatch completion zsh).\n" +
+			"In PowerShell's $PROFILE: rkepatch completion powershell | Out-String | Invoke-Expression.\n\n" +
+			"Examples:\n" +
+			"  rkepatch completion fish >~/.config/fish/completions/rkepatch.fish\n" +
+			"  rkepatch completion zsh >_rkepatch                                   in a folder of $fpath",
 		Action: a.completion,
 	}
 }

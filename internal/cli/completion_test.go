@@ -174,4 +174,3 @@ func TestSplitLine(t *testing.T) {
 		}
 	})
 }
-

@@ -28,6 +28,7 @@ func (a *app) fileCommand() *cli.Command {
 		Description: "Patches a cluster.yml of the rke command, YAML from the Rancher UI's \"Edit as YAML\" or from exportYaml; which of\n" +
 			"them it is, is seen by looking at it. The patched file goes to stdout, findings and diff to stderr. Only the lines\n" +
 			"of the patch change. It talks to no Rancher. FILE - is stdin.\n\n" +
+			"Examples:\n" +
 			"  rkepatch file --check cluster.yml       what would change; exit code 2 when anything would\n" +
 			"  rkepatch file --in-place cluster.yml\n" +
 			"  rkepatch file -o new.yml cluster.yml\n" +

@@ -20,7 +20,12 @@ func (a *app) planCommand() *cli.Command {
 		Usage:     "what would change, as a diff; changes nothing",
 		ArgsUsage: "[NAME...]",
 		Description: "Shows for each selected cluster what apply would change and what the operator must know about it.\n" +
-			"Exit code 3 when a cluster is blocked.",
+			"Exit code 3 when a cluster is blocked.\n\n" +
+			"Examples:\n" +
+			"  rkepatch plan prod-eu\n" +
+			"  rkepatch plan --out change.plan --report change.html 'prod-*'       for a change board\n" +
+			"  rkepatch plan --patch kubelet.yaml --replace-arg max-pods prod-eu   any other kubelet setting\n" +
+			"  rkepatch plan --detailed-exitcode prod-eu                           exit code 2 when anything would change",
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagOut, Usage: "write the plan to `FILE`, for apply --plan, and print its checksum"},
 			&cli.BoolFlag{Name: flagDetailed, Usage: "exit with 2 when there are changes and nothing is blocked"},

@@ -15,7 +15,10 @@ func (a *app) rollbackCommand() *cli.Command {
 		ArgsUsage: "RUN [NAME...]",
 		Description: "Puts back what the run changed on its clusters, and nothing else, from what it kept; shows the diff and asks.\n" +
 			"Works while a cluster is in a failed or half-finished update. Leaves a cluster alone where the run's own\n" +
-			"values are no longer there. rkepatch runs lists the runs.",
+			"values are no longer there. rkepatch runs lists the runs.\n\n" +
+			"Examples:\n" +
+			"  rkepatch rollback 20261123T130501.042Z-4f2a91 prod-eu   one cluster of the run\n" +
+			"  rkepatch rollback 20261123T130501.042Z-4f2a91",
 		Flags:  concat(runFlags(), paceFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
 		Action: a.rollback,
 	}

@@ -1,8 +1,8 @@
 # rkepatch completion for PowerShell
-Register-ArgumentCompleter -Native -CommandName rkepatch, rkepatch.exe -ScriptBlock {
+Register-ArgumentCompleter -Native -CommandName 'rkepatch', 'rkepatch.exe' -ScriptBlock {
     param($current, $ast, $cursor)
     $words = @($ast.CommandElements |
-        Where-Object { $_.Extent.EndOffset -lt $cursor -or ($current -eq '' -and $_.Extent.EndOffset -le $cursor) } |
+        Where-Object { $_.Extent.EndOffset -lt $cursor } |
         ForEach-Object { if ($_ -is [System.Management.Automation.Language.StringConstantExpressionAst]) { $_.Value } else { $_.Extent.Text } })
     if ($words.Count -eq 0) { return }
     $program = $words[0]
