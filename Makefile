@@ -13,7 +13,7 @@ GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 FUZZTIME ?= 30s
 
-.PHONY: help build cross demo test e2e oracle soak browser lint bench cover fuzz clean
+.PHONY: help build docs cross demo test e2e oracle soak browser lint bench cover fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,9 +52,16 @@ soak: ## kill -9 at 500 seeded points, resume and roll back from each
 browser: ## the review page in headless Chromium
 	./fixtures/browser/test.sh
 
-lint: $(GOLANGCI_LINT) ## gofmt, vet, staticcheck and the import arrows of the design
+# The pages that are made from the program: commands.md, rkepatch.1, findings.md.
+DOC_TESTS := -run 'CommandsDoc|FindingsDoc' ./internal/cli ./internal/fleet
+
+docs: ## write the pages that are made from the program anew
+	go test $(DOC_TESTS) -update
+
+lint: $(GOLANGCI_LINT) ## gofmt, vet, staticcheck, the import arrows of the design, generated pages up to date
 	$(GOLANGCI_LINT) run $(PKGS)
 	GOOS=windows $(GOLANGCI_LINT) run --tests=false . ./rancher/... ./rkeconfig/... ./internal/...
+	go test $(DOC_TESTS)
 	go mod verify
 
 bench: build ## speed and memory, as ratios from one run; writes docs/benchmarks.md
