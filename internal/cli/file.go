@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/clusterfile"
+	"rkepatch/internal/fleet"
 	"rkepatch/internal/report"
 	"rkepatch/internal/wholefile"
 )
@@ -70,6 +71,7 @@ func (a *app) file(c *cli.Context) error {
 	if err != nil {
 		return fmt.Errorf("patching %s: %w", name, err)
 	}
+	result.Add(fleet.DocumentFindings(result.Document))
 	a.sayResult(name, f, result)
 	switch {
 	case result.Blocked():
@@ -79,7 +81,7 @@ func (a *app) file(c *cli.Context) error {
 	case c.Bool(flagCheck):
 		return nil
 	case c.Bool(flagHCL):
-		_, err = fmt.Fprint(a.streams.Out, clusterfile.HCL(result.Document))
+		_, err = fmt.Fprint(a.streams.Out, clusterfile.HCLHead, clusterfile.HCL(f.Cluster, result.Document))
 	case target != "" && result.Changed():
 		err = a.replaceFile(target, src, result.Text)
 	case target != "":

@@ -77,6 +77,8 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 				extra[arg(1)] = arg(2)
 			}
 		})
+	case "rename":
+		sim.Edit(arg(0), func(object map[string]any) { object["name"] = strings.ReplaceAll(arg(1), `\n`, "\n") })
 	case "await":
 		for !slices.ContainsFunc(sim.Requests(), func(r simrancher.Request) bool { return r.Method+" "+r.Path == arg(0) }) {
 			select {

@@ -39,6 +39,7 @@ func TestMain(m *testing.M) {
 //	rancher stuck ID NODE            that worker's kubelet does not come up
 //	rancher hang ID                  the next change of cluster ID never ends
 //	rancher edit ID KEY VALUE        somebody sets a kubelet argument, straight in the store
+//	rancher rename ID NAME           the cluster gets another name; \n in it is a line break
 //	rancher refuse /path             answers 403 to requests for it from now on
 //	rancher await 'GET /path'        waits for such a request, then forgets all requests
 //	rancher puts N                   there were N PUTs so far

@@ -62,6 +62,12 @@ type ClusterPlan struct {
 	result  rkeconfig.Document // of the merge, also where it must not be stored
 }
 
+// Result gives the config that the cluster has when the plan is carried out, or
+// has already; false for a blocked one. The Planner must keep the clusters.
+func (p *ClusterPlan) Result() (rkeconfig.Document, bool) {
+	return p.result, p.Action != ActionBlocked
+}
+
 // Worst gives the most severe finding, if there is one.
 func (p *ClusterPlan) Worst() (Finding, bool) { return worst(p.Findings) }
 
@@ -90,7 +96,7 @@ type Planner struct {
 	// WideDiffs fills ClusterPlan.WideDiff, for the review page.
 	WideDiffs bool
 
-	// KeepClusters makes the plans hold what NodeLook.Visit needs.
+	// KeepClusters makes the plans hold what NodeLook.Visit and Result need.
 	KeepClusters bool
 
 	// Visible is, once Plan has ended, how many RKE1 clusters the token can see.
