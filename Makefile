@@ -4,19 +4,24 @@ SHELL := /bin/bash
 
 BIN := $(CURDIR)/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 PKGS := ./...
 
 # Pinned tools, built from source into bin/ so that nothing on the machine decides.
 GOLANGCI_LINT_VERSION := v2.7.2
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOVULNCHECK_VERSION := v1.1.4
+GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+GORELEASER_VERSION := v2.12.0
+GORELEASER := $(BIN)/goreleaser-$(GORELEASER_VERSION)
 
 FUZZTIME ?= 30s
 
-.PHONY: help build docs cross demo test e2e oracle soak browser lint bench cover fuzz clean
+.PHONY: help build docs cross demo test e2e oracle soak browser lint bench cover fuzz release-check clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build bin/rkepatch
 	go build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN)/rkepatch .
@@ -76,9 +81,21 @@ cover: ## statement coverage of the packages; rancher and rkeconfig must hold 90
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	./fixtures/fuzz.sh $(FUZZTIME)
 
+release-check: $(GORELEASER) ## is the release configuration right, and does the present commit give the same bytes twice
+	$(GORELEASER) check
+	./fixtures/reproducible.sh $(GORELEASER)
+
 clean: ## remove what the other targets made
 	rm -rf $(BIN) coverage.out
 
 $(GOLANGCI_LINT):
 	GOBIN=$(BIN)/tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 	mv $(BIN)/tools/golangci-lint $@
+
+$(GOVULNCHECK):
+	GOBIN=$(BIN)/tools go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	mv $(BIN)/tools/govulncheck $@
+
+$(GORELEASER):
+	GOBIN=$(BIN)/tools go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+	mv $(BIN)/tools/goreleaser $@

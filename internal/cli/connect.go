@@ -39,7 +39,7 @@ func connectFlags() []cli.Flag {
 // the Rancher CLI's file, nor the other way round.
 func (a *app) connect(c *cli.Context) (*rancher.Client, error) {
 	o := rancher.Options{
-		UserAgent: "rkepatch/" + a.version,
+		UserAgent: "rkepatch/" + a.build.Version,
 		Warn:      a.warn,
 	}
 	env := a.streams.Getenv

@@ -117,7 +117,7 @@ func (a *app) planSinks(c *cli.Context, s *session) ([]planSink, error) {
 		})
 	}
 	if name := c.String(flagOut); name != "" {
-		w, err := s.planner.CreatePlan(name, a.version, s.head.RancherVersion, a.clock.Now())
+		w, err := s.planner.CreatePlan(name, a.build.Version, s.head.RancherVersion, a.clock.Now())
 		if err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"rkepatch": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			code := Run(ctx, SystemStreams(), os.Args, Build{Version: "v0.0.0-test"})
+			code := Run(ctx, SystemStreams(), os.Args, Build{Version: "v0.0.0-test", Commit: "0123456"})
 			stop()
 			os.Exit(code)
 		},
