@@ -63,10 +63,11 @@ DOC_TESTS := -run 'CommandsDoc|FindingsDoc' ./internal/cli ./internal/fleet
 docs: ## write the pages that are made from the program anew
 	go test $(DOC_TESTS) -update
 
-lint: $(GOLANGCI_LINT) ## gofmt, vet, staticcheck, the import arrows of the design, generated pages up to date
+lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## gofmt, vet, staticcheck, import arrows, generated pages, known vulnerabilities
 	$(GOLANGCI_LINT) run $(PKGS)
 	GOOS=windows $(GOLANGCI_LINT) run --tests=false . ./rancher/... ./rkeconfig/... ./internal/...
 	go test $(DOC_TESTS)
+	./fixtures/vulncheck.sh $(GOVULNCHECK)
 	go mod verify
 
 bench: build ## speed and memory, as ratios from one run; writes docs/benchmarks.md
