@@ -103,6 +103,10 @@ func commandLine(c *cli.Context) string {
 			for _, v := range value.Value() {
 				parts = append(parts, "--"+name, shellWord(v))
 			}
+		case string:
+			if value != "" || name != flagResume { // --resume auto, when there was nothing to resume
+				parts = append(parts, "--"+name, shellWord(value))
+			}
 		default:
 			parts = append(parts, "--"+name, shellWord(fmt.Sprint(value)))
 		}

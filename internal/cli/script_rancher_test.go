@@ -58,6 +58,9 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 		sim.Script(arg(0), simrancher.Fail{Message: arg(1)})
 	case "succeed":
 		sim.Script(arg(0), simrancher.Succeed{})
+	case "finish":
+		sim.Script(arg(0), simrancher.Succeed{})
+		sim.Edit(arg(0), func(map[string]any) {}) // looks at the cluster again
 	case "hang":
 		sim.Script(arg(0), simrancher.Hang{})
 	case "stuck":

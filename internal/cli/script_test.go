@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 //	rancher fail ID MESSAGE          the next change of cluster ID fails in RKE
 //	rancher stuck ID NODE            that worker's kubelet does not come up
 //	rancher hang ID                  the next change of cluster ID never ends
+//	rancher finish ID                the change that hangs goes on to its end
 //	rancher edit ID KEY VALUE        somebody sets a kubelet argument, straight in the store
 //	rancher rename ID NAME           the cluster gets another name; \n in it is a line break
 //	rancher refuse /path             answers 403 to requests for it from now on

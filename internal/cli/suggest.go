@@ -188,7 +188,9 @@ func (a *app) flagSuggestions(c *cli.Context, t *typed, f cli.Flag) suggestions 
 	case name == flagServer:
 		return named(a.serverNames(), "server of the Rancher CLI")
 	case name == flagResume:
-		return a.runIDs(t, func(r *fleet.Record) bool { return r.Head.Kind == kindApply })
+		out := a.runIDs(t, func(r *fleet.Record) bool { return r.Head.Kind == kindApply })
+		out.words = append(out.words, suggestion{resumeAuto, "the run of --plan, or begin it"})
+		return out
 	case slices.Contains(onNodes, name):
 		return suggestions{}
 	}
