@@ -18,7 +18,7 @@ GORELEASER := $(BIN)/goreleaser-$(GORELEASER_VERSION)
 
 FUZZTIME ?= 30s
 
-.PHONY: help build docs cross demo test e2e oracle soak browser lint bench cover fuzz release-check clean
+.PHONY: help build docs cross container demo test e2e oracle soak browser lint bench cover fuzz release-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ cross: ## build for every system it is released for, and throw that away
 	  echo "GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go build"; \
 	  GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go build -o /dev/null . || exit 1; \
 	done
+
+container: ## what the image of docs/deploy is to the program, without Docker; root
+	CGO_ENABLED=0 go build -tags timetzdata -trimpath -o $(BIN)/container/rkepatch .
+	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
+	./fixtures/container.sh $(BIN)/container/rkepatch $(BIN)/simrancher
 
 demo: build ## the whole road against a simulated Rancher, in under two minutes
 	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
