@@ -4,21 +4,21 @@ SHELL := /bin/bash
 
 BIN := $(CURDIR)/bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS := -s -w -X main.version=$(VERSION)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 PKGS := ./...
 
 # Pinned tools, built from source into bin/ so that nothing on the machine decides.
 GOLANGCI_LINT_VERSION := v2.7.2
 GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
-
-GORELEASER_VERSION := v2.12.0
-GORELEASER := $(BIN)/goreleaser-$(GORELEASER_VERSION)
 GOVULNCHECK_VERSION := v1.1.4
 GOVULNCHECK := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+GORELEASER_VERSION := v2.12.0
+GORELEASER := $(BIN)/goreleaser-$(GORELEASER_VERSION)
 
 FUZZTIME ?= 30s
 
-.PHONY: help build cross demo test e2e oracle soak browser lint release-check bench cover fuzz clean
+.PHONY: help build docs cross container demo test e2e oracle soak browser lint bench cover fuzz release-check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ cross: ## build for every system it is released for, and throw that away
 	  echo "GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go build"; \
 	  GOOS=$${s%/*} GOARCH=$${s#*/} CGO_ENABLED=0 go build -o /dev/null . || exit 1; \
 	done
+
+container: ## what the image of docs/deploy is to the program, without Docker; root
+	CGO_ENABLED=0 go build -tags timetzdata -trimpath -o $(BIN)/container/rkepatch .
+	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
+	./fixtures/container.sh $(BIN)/container/rkepatch $(BIN)/simrancher
 
 demo: build ## the whole road against a simulated Rancher, in under two minutes
 	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
@@ -57,14 +62,18 @@ soak: ## kill -9 at 500 seeded points, resume and roll back from each
 browser: ## the review page in headless Chromium
 	./fixtures/browser/test.sh
 
-lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## gofmt, vet, staticcheck, the import arrows of the design, known vulnerabilities
+# The pages that are made from the program: commands.md, rkepatch.1, findings.md.
+DOC_TESTS := -run 'CommandsDoc|FindingsDoc' ./internal/cli ./internal/fleet
+
+docs: ## write the pages that are made from the program anew
+	go test $(DOC_TESTS) -update
+
+lint: $(GOLANGCI_LINT) $(GOVULNCHECK) ## gofmt, vet, staticcheck, import arrows, generated pages, known vulnerabilities
 	$(GOLANGCI_LINT) run $(PKGS)
 	GOOS=windows $(GOLANGCI_LINT) run --tests=false . ./rancher/... ./rkeconfig/... ./internal/...
+	go test $(DOC_TESTS)
+	go run ./fixtures/vuln $(GOVULNCHECK) .
 	go mod verify
-	go run ./fixtures/vuln $(GOVULNCHECK) $(PKGS)
-
-release-check: $(GORELEASER) ## what a release would hold, and that two builds of a commit are the same
-	./fixtures/release.sh $(GORELEASER)
 
 bench: build ## speed and memory, as ratios from one run; writes docs/benchmarks.md
 	go build -o $(BIN)/simrancher ./fixtures/simrancher/serve
@@ -77,6 +86,10 @@ cover: ## statement coverage of the packages; rancher and rkeconfig must hold 90
 
 fuzz: ## every fuzz target for FUZZTIME (default 30s)
 	./fixtures/fuzz.sh $(FUZZTIME)
+
+release-check: $(GORELEASER) ## is the release configuration right, and does the present commit give the same bytes twice
+	$(GORELEASER) check
+	./fixtures/reproducible.sh $(GORELEASER)
 
 clean: ## remove what the other targets made
 	rm -rf $(BIN) coverage.out

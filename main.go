@@ -11,8 +11,8 @@ import (
 	"rkepatch/internal/cli"
 )
 
-// version is stamped by the Makefile.
-var version = "dev"
+// version and commit are stamped by the Makefile and by the release.
+var version, commit = "dev", ""
 
 func main() { os.Exit(run()) }
 
@@ -25,5 +25,5 @@ func run() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	return cli.Run(ctx, cli.SystemStreams(), os.Args, cli.Build{Version: version})
+	return cli.Run(ctx, cli.SystemStreams(), os.Args, cli.Build{Version: version, Commit: commit})
 }

@@ -37,11 +37,16 @@ func (a *app) applyCommand() *cli.Command {
 		Description: "Plans, shows the diff, looks whether every node holds a provider that its kubelet accepts, asks, then changes\n" +
 			"one cluster after the other (or --parallel N at once). A cluster counts as done when its control plane and\n" +
 			"every worker run with the change, as seen on the nodes. What a cluster was before is kept in the state\n" +
-			"directory. The first failure stops new clusters from starting. Ctrl-C stops following.",
+			"directory. The first failure stops new clusters from starting. Ctrl-C stops following.\n\n" +
+			"Examples:\n" +
+			"  rkepatch apply prod-eu\n" +
+			"  rkepatch apply --waves 1,50%,100% --parallel 3 'prod-*'       one cluster first, then half of them, then the rest\n" +
+			"  rkepatch apply --plan change.plan --checksum sha256:2d4d7e…   what was reviewed, and nothing else\n" +
+			"  rkepatch apply --resume 20261123T130501.042Z-4f2a91           go on after the laptop was closed",
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagPlan, Usage: "carry out the plan in `FILE`, written by plan --out"},
 			&cli.StringFlag{Name: flagChecksum, Usage: "with --plan: only if the file's checksum is `SUM`, as plan printed it"},
-			&cli.StringFlag{Name: flagResume, Usage: "go on with `RUN`, which was interrupted or cut off"},
+			&cli.StringFlag{Name: flagResume, Usage: "go on with `RUN`, which was interrupted or cut off; auto, with --plan: with the run of that plan, or begin it"},
 			&cli.BoolFlag{Name: flagSkipNodeCheck, Usage: "apply without having seen that every node holds a working provider; if one does not, its kubelet will not start"},
 			&cli.BoolFlag{Name: flagRollback, Usage: "take the change of a cluster that failed back at once"},
 		}, runFlags(), paceFlags(), nodeFlags(), newNodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
@@ -74,20 +79,22 @@ func (a *app) apply(c *cli.Context) error {
 	if err := checkReport(c); err != nil {
 		return err
 	}
-	if id := c.String(flagResume); id != "" {
-		dir, err := a.stateDir(c)
-		if err != nil {
-			return err
-		}
-		record, err := fleet.LoadRun(dir, id)
-		if err != nil {
-			return err
-		}
+	begun := a.clock.Now()
+	switch record, err := a.resumed(c); {
+	case err != nil:
+		return err
+	case record == nil:
+	case c.IsSet(flagPlan) && record.Over():
+		return a.alreadyDone(c, record)
+	default:
 		if err := keepPace(c, record.Head.Flags); err != nil {
 			return err
 		}
+		if c.IsSet(flagPlan) { // the same command again: its --not-after is that of the first time
+			begun = record.Begun.Local()
+		}
 	}
-	pace, err := readPace(c, a.clock.Now())
+	pace, err := readPace(c, begun)
 	if err != nil {
 		return err
 	}
@@ -130,8 +137,10 @@ func (a *app) apply(c *cli.Context) error {
 func checkSource(c *cli.Context) error {
 	sel := selection(c)
 	switch {
-	case c.IsSet(flagPlan) && c.IsSet(flagResume):
-		return usagef("give one of them", "--%s and --%s contradict each other", flagPlan, flagResume)
+	case c.IsSet(flagPlan) && c.IsSet(flagResume) && c.String(flagResume) != resumeAuto:
+		return usagef("give one of them, or --resume auto", "--%s and --%s contradict each other", flagPlan, flagResume)
+	case c.String(flagResume) == resumeAuto && !c.IsSet(flagPlan):
+		return usagef("give --plan FILE, too, or the id of a run", "--%s %s goes on with the run of a plan", flagResume, resumeAuto)
 	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && !sel.Empty():
 		return usagef("drop the names and selecting flags", "--%s and --%s say themselves which clusters are meant", flagPlan, flagResume)
 	case (c.IsSet(flagPlan) || c.IsSet(flagResume)) && anySet(c, flagProvider, flagPatch, flagBinDir, flagProviderConfig, flagProviderAPI, flagReplaceArg, flagMerge):
@@ -174,12 +183,9 @@ func (a *app) source(c *cli.Context, j *job, dir string) error {
 		return a.sourceFile(c, j, file, record.Dir)
 	}
 	if name := c.String(flagPlan); name != "" {
-		file, err := fleet.OpenPlan(name)
+		file, err := a.planFile(c)
 		if err != nil {
 			return err
-		}
-		if want := c.String(flagChecksum); want != "" && want != file.Checksum {
-			return fmt.Errorf("%w %s: its checksum is %s, reviewed was %s", fleet.ErrPlanFile, name, file.Checksum, want)
 		}
 		j.planFile, j.selection = file.Bytes, "the clusters of the plan "+shellWord(name)
 		return a.sourceFile(c, j, file, name)

@@ -26,7 +26,10 @@ func (a *app) checkCommand() *cli.Command {
 			"workloads pull from ECR, the patch, the files on its nodes, arguments and feature gates, the cloud provider,\n" +
 			"Windows nodes, templates, and the order in which to do things. What is not known is never ready.\n" +
 			"Exit code 0 when every cluster is ready, 3 when one is not or is not known to be.\n\n" +
-			"It needs a token that may, in each cluster: " + strings.Join(append(pulls.Permissions(), nodes.Permissions()...), "; ") + ".",
+			"It needs a token that may, in each cluster: " + strings.Join(append(pulls.Permissions(), nodes.Permissions()...), "; ") + ".\n\n" +
+			"Examples:\n" +
+			"  rkepatch check --for-version 1.27 prod-eu\n" +
+			"  rkepatch check --for-version 1.27 --report ready.html --all   the fleet as a picture",
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagForVersion, Usage: "the `VERSION` to be ready for: 1.27 to 1.32 (required)"},
 			&cli.IntFlag{Name: flagParallel, Value: 4, Usage: "clusters checked at once, `N`"},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -17,12 +18,21 @@ import (
 )
 
 // Build says what was built.
-type Build struct{ Version string }
+type Build struct{ Version, Commit string }
+
+// String is what --version shows behind the name of the program.
+func (b Build) String() string {
+	from := runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH
+	if b.Commit != "" {
+		from = "commit " + b.Commit + ", " + from
+	}
+	return b.Version + " (" + from + ")"
+}
 
 // app is what the commands share.
 type app struct {
 	streams Streams
-	version string
+	build   Build
 	clock   fleet.Clock
 	// terminal is streams.Err as it came: live lines need to know the terminal
 	// behind it.
@@ -43,7 +53,7 @@ func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clo
 	s.Out = out
 	terminal := s.Err
 	s.Err = &sharedWriter{w: s.Err}
-	a := &app{streams: s, terminal: terminal, version: b.Version, clock: clock, logs: noLogs(), aside: func(f func()) { f() }}
+	a := &app{streams: s, terminal: terminal, build: b, clock: clock, logs: noLogs(), aside: func(f func()) { f() }}
 	err := a.command().RunContext(ctx, args)
 	if failed := out.failure(); failed != nil && (err == nil || errors.Is(err, exitError(ExitChanges))) {
 		err = failed
@@ -54,15 +64,20 @@ func run(ctx context.Context, s Streams, args []string, b Build, clock fleet.Clo
 }
 
 func (a *app) command() *cli.App {
-	commands := []*cli.Command{a.clustersCommand(), a.checkCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(), a.rollbackCommand(), a.runsCommand(), a.fileCommand()}
+	commands := []*cli.Command{
+		a.clustersCommand(), a.checkCommand(), a.nodesCommand(), a.planCommand(), a.applyCommand(), a.verifyCommand(),
+		a.rollbackCommand(), a.runsCommand(), a.fileCommand(), a.completionCommand(),
+	}
 	strict(commands)
+	commands = append(commands, a.completeCommand()) // which takes flags for words
 	return &cli.App{
 		Name:    "rkepatch",
 		Usage:   "move Rancher RKE1 clusters to the external ECR image credential provider before Kubernetes 1.27",
-		Version: a.version,
+		Version: a.build.String(),
 		Description: "Kubernetes 1.27 removed the kubelet's built-in ECR login. rkepatch adds the two kubelet arguments and\n" +
 			"the binds that replace it to each cluster's rancher_kubernetes_engine_config: it shows the diff, applies\n" +
 			"it through the Rancher API and follows the roll-out to its real end.\n\n" +
+			"Examples:\n" +
 			"  rkepatch clusters                the fleet at a glance\n" +
 			"  rkepatch nodes check 'prod-*'    would every kubelet start with it\n" +
 			"  rkepatch plan 'prod-*'           what would change; changes nothing\n" +

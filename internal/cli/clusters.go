@@ -13,7 +13,11 @@ func (a *app) clustersCommand() *cli.Command {
 		Usage:     "the fleet at a glance: version, state, patched or not, what stands in the way",
 		ArgsUsage: "[NAME...]",
 		Description: "Lists RKE1 clusters, all that the token can see unless some are selected. Changes nothing.\n" +
-			"PATCHED is yes, no or half; FINDING is the most severe one (rkepatch plan shows all).",
+			"PATCHED is yes, no or half; FINDING is the most severe one (rkepatch plan shows all).\n\n" +
+			"Examples:\n" +
+			"  rkepatch clusters\n" +
+			"  rkepatch clusters --label env=prod --exclude 'shop*'\n" +
+			"  rkepatch clusters --kubernetes-version '<1.27' -o json",
 		Flags:  concat(connectFlags(), selectFlags(), patchFlags(), []cli.Flag{outputFlag()}),
 		Action: a.clusters,
 	}

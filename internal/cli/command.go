@@ -118,7 +118,9 @@ func commandLine(c *cli.Context) string {
 			if name == flagSetURL {
 				value = newnodes.ShownURL(value)
 			}
-			parts = append(parts, "--"+name, shellWord(value))
+			if value != "" || name != flagResume { // --resume auto, when there was nothing to resume
+				parts = append(parts, "--"+name, shellWord(value))
+			}
 		default:
 			parts = append(parts, "--"+name, shellWord(fmt.Sprint(value)))
 		}

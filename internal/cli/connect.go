@@ -39,7 +39,7 @@ func connectFlags() []cli.Flag {
 // the Rancher CLI's file, nor the other way round.
 func (a *app) connect(c *cli.Context) (*rancher.Client, error) {
 	o := rancher.Options{
-		UserAgent: "rkepatch/" + a.version,
+		UserAgent: "rkepatch/" + a.build.Version,
 		Warn:      a.warn,
 	}
 	env := a.streams.Getenv
@@ -81,15 +81,10 @@ func (a *app) connect(c *cli.Context) (*rancher.Client, error) {
 // fromRancherCLI fills o from ~/.rancher/cli2.json. No such file and no
 // --server just means that no URL is known.
 func (a *app) fromRancherCLI(c *cli.Context, o *rancher.Options) error {
-	dir := a.streams.Getenv("RANCHER_CONFIG_DIR")
-	if dir == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil //nolint:nilerr // no home, no file: the missing URL is the error
-		}
-		dir = filepath.Join(home, ".rancher")
+	file, err := a.cliConfigFile()
+	if err != nil {
+		return nil //nolint:nilerr // no home, no file: the missing URL is the error
 	}
-	file := filepath.Join(dir, "cli2.json")
 	config, err := rancher.ReadCLIConfig(file)
 	if errors.Is(err, os.ErrNotExist) && !c.IsSet(flagServer) {
 		return nil
@@ -106,6 +101,19 @@ func (a *app) fromRancherCLI(c *cli.Context, o *rancher.Options) error {
 	}
 	o.URL, o.Token, o.AccessKey, o.SecretKey, o.CACerts = server.URL, server.Token, server.AccessKey, server.SecretKey, server.CACerts
 	return nil
+}
+
+// cliConfigFile says where the Rancher CLI keeps its configuration.
+func (a *app) cliConfigFile() (string, error) {
+	dir := a.streams.Getenv("RANCHER_CONFIG_DIR")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(home, ".rancher")
+	}
+	return filepath.Join(dir, "cli2.json"), nil
 }
 
 func certificates(c *cli.Context, env func(string) string, o *rancher.Options) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/clusterfile"
+	"rkepatch/internal/fleet"
 	"rkepatch/internal/report"
 	"rkepatch/internal/wholefile"
 )
@@ -28,6 +29,7 @@ func (a *app) fileCommand() *cli.Command {
 		Description: "Patches a cluster.yml of the rke command, YAML from the Rancher UI's \"Edit as YAML\" or from exportYaml; which of\n" +
 			"them it is, is seen by looking at it. The patched file goes to stdout, findings and diff to stderr. Only the lines\n" +
 			"of the patch change. It talks to no Rancher. FILE - is stdin.\n\n" +
+			"Examples:\n" +
 			"  rkepatch file --check cluster.yml       what would change; exit code 2 when anything would\n" +
 			"  rkepatch file --in-place cluster.yml\n" +
 			"  rkepatch file -o new.yml cluster.yml\n" +
@@ -69,6 +71,7 @@ func (a *app) file(c *cli.Context) error {
 	if err != nil {
 		return fmt.Errorf("patching %s: %w", name, err)
 	}
+	result.Add(fleet.DocumentFindings(result.Document))
 	a.sayResult(name, f, result)
 	switch {
 	case result.Blocked():
@@ -78,7 +81,7 @@ func (a *app) file(c *cli.Context) error {
 	case c.Bool(flagCheck):
 		return nil
 	case c.Bool(flagHCL):
-		_, err = fmt.Fprint(a.streams.Out, clusterfile.HCL(result.Document))
+		_, err = fmt.Fprint(a.streams.Out, clusterfile.HCLHead, clusterfile.HCL(f.Cluster, result.Document))
 	case target != "" && result.Changed():
 		err = a.replaceFile(target, src, result.Text)
 	case target != "":

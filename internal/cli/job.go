@@ -199,7 +199,7 @@ func (a *app) begin(c *cli.Context, j *job, dir string) (err error) {
 		}
 	}
 	return j.run.Begin(fleet.Head{
-		Kind: j.kind, Of: of, Server: j.session.head.Server, Program: a.version,
+		Kind: j.kind, Of: of, Server: j.session.head.Server, Program: a.build.Version,
 		Clusters: len(j.plans), SkipNodeCheck: c.Bool(flagSkipNodeCheck), PlanChecksum: j.checksum, Flags: given(c, slices.Concat(keptFlags, rancherFlags)...),
 	}, j.planFile)
 }
@@ -214,7 +214,7 @@ func skipped(c *cli.Context) string {
 
 func (a *app) writePlanFile(j *job) ([]byte, error) {
 	name := filepath.Join(j.run.Dir, "plan.new")
-	w, err := j.session.planner.CreatePlan(name, a.version, j.session.head.RancherVersion, a.clock.Now())
+	w, err := j.session.planner.CreatePlan(name, a.build.Version, j.session.head.RancherVersion, a.clock.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -61,7 +61,7 @@ func (a *app) startLog(c *cli.Context, o *rancher.Options) error {
 		a.logs.Logger = slog.New(&withRun{newRedactor(lines, secrets...), &a.logs.run})
 	}
 	o.Trace = a.trace
-	a.logs.Info("begun", "program", a.version, "command", commandLine(c))
+	a.logs.Info("begun", "program", a.build.Version, "command", commandLine(c))
 	return nil
 }
 

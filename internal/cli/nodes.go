@@ -158,7 +158,11 @@ func (a *app) nodesCheckCommand() *cli.Command {
 		Description: "Runs a short-lived pod on each Linux node, reads the provider's config and binaries there, asks each binary\n" +
 			"which API it speaks, and judges them by the rules of the node's kubelet and of later ones. Nothing on the\n" +
 			"nodes is changed, no credentials are fetched unless with --rehearse. Exit code 3 when a kubelet would not start.\n\n" +
-			"It needs a token that may, in each cluster: " + strings.Join(nodes.Permissions(), "; ") + ".",
+			"It needs a token that may, in each cluster: " + strings.Join(nodes.Permissions(), "; ") + ".\n\n" +
+			"Examples:\n" +
+			"  rkepatch nodes check prod-eu\n" +
+			"  rkepatch nodes check --for-version 1.28 'prod-*'\n" +
+			"  rkepatch nodes check --rehearse prod-eu            also fetch credentials on each node",
 		Flags: concat([]cli.Flag{
 			&cli.BoolFlag{Name: flagRehearse, Usage: "run the provider as each kubelet would, for an image that the cluster uses, and see whether credentials come back; they do not leave the node"},
 			&cli.StringFlag{Name: flagRehearsalImage, Usage: "rehearse for `IMAGE`"},

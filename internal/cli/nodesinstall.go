@@ -28,7 +28,11 @@ func (a *app) nodesInstallCommand() *cli.Command {
 		ArgsUsage: "[NAME...]",
 		Description: "Does what the script of `rkepatch nodes script` does, through a pod on each node that the check finds wanting,\n" +
 			"one node at a time, and checks it again; a node that is right is not touched. The first failure stops.\n" +
-			"Nodes that join later need the script in their image or node template.",
+			"Nodes that join later need the script in their image or node template.\n\n" +
+			"Examples:\n" +
+			"  rkepatch nodes install prod-eu\n" +
+			"  rkepatch nodes install --mirror 'https://mirror.example.com/{tag}/{arch}' prod-us              without the internet\n" +
+			"  rkepatch nodes install --proxy http://proxy.example.com:3128 --no-proxy .example.com prod-eu",
 		Flags: concat([]cli.Flag{
 			&cli.BoolFlag{Name: flagYes, Aliases: []string{"y"}, Usage: "do not ask"},
 			&cli.StringFlag{Name: flagFromImage, Usage: "take the binary out of `IMAGE` instead of downloading it; its checksum is verified all the same"},

@@ -51,6 +51,7 @@ func (a *app) nodesScriptCommand() *cli.Command {
 		Description: "Writes one POSIX shell script for cloud-init, an image, SSH or, with --docker-install, the Docker install URL\n" +
 			"of a node template. It can be run again and again, checks the binary's SHA-256, keeps what is right and never\n" +
 			"replaces what is different without being told. It talks to no Rancher.\n\n" +
+			"Examples:\n" +
 			"  rkepatch nodes script | ssh root@worker-1 sh\n" +
 			"  rkepatch nodes script --docker-install 20.10 --file install.sh",
 		Flags: concat([]cli.Flag{

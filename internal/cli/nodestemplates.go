@@ -27,7 +27,8 @@ func (a *app) nodesTemplatesCommand() *cli.Command {
 			"Prepared is a template whose user data, or Docker install script, is one of `rkepatch nodes script` for these paths.\n" +
 			"With one of the --set flags it shows what would change, asks, keeps what the template was in the state directory,\n" +
 			"changes that field and reads it back; rkepatch rollback RUN takes it back. Nodes that are there are not touched.\n\n" +
-			"  rkepatch nodes script --user-data cloud-config --file provider.yaml\n" +
+			"Examples:\n" +
+			"  rkepatch nodes templates prod-us\n" +
 			"  rkepatch nodes templates --set-userdata provider.yaml prod-us",
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagSetURL, Usage: "make new nodes install Docker with the script at `URL`, such as one of rkepatch nodes script --docker-install"},
@@ -161,7 +162,7 @@ func (a *app) changeTemplates(c *cli.Context, j *templateJob, found *fleet.NodeT
 		Rancher: j.session.planner.Rancher, Clock: a.clock, Poll: templatePoll, File: j.file,
 		Again: "the same command again does what is left", Done: a.logs.outcome,
 	}
-	head := fleet.Head{Kind: fleet.KindNodeTemplates, Server: j.session.head.Server, Program: a.version, Clusters: todo, Flags: given(c, rancherFlags...)}
+	head := fleet.Head{Kind: fleet.KindNodeTemplates, Server: j.session.head.Server, Program: a.build.Version, Clusters: todo, Flags: given(c, rancherFlags...)}
 	if j.earlier != nil {
 		head.Kind, head.Of = kindRollback, j.earlier.ID
 		if applier.Earlier, err = a.reopen(j, dir); err != nil {

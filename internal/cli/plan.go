@@ -20,9 +20,16 @@ func (a *app) planCommand() *cli.Command {
 		Usage:     "what would change, as a diff; changes nothing",
 		ArgsUsage: "[NAME...]",
 		Description: "Shows for each selected cluster what apply would change and what the operator must know about it.\n" +
-			"Exit code 3 when a cluster is blocked.",
+			"Exit code 3 when a cluster is blocked.\n\n" +
+			"Examples:\n" +
+			"  rkepatch plan prod-eu\n" +
+			"  rkepatch plan --out change.plan --report change.html 'prod-*'       for a change board\n" +
+			"  rkepatch plan --patch kubelet.yaml --replace-arg max-pods prod-eu   any other kubelet setting\n" +
+			"  rkepatch plan --detailed-exitcode prod-eu                           exit code 2 when anything would change\n" +
+			"  rkepatch plan --hcl prod-eu                                         what to add to the cluster's Terraform",
 		Flags: concat([]cli.Flag{
 			&cli.StringFlag{Name: flagOut, Usage: "write the plan to `FILE`, for apply --plan, and print its checksum"},
+			&cli.BoolFlag{Name: flagHCL, Usage: "print what to add to each cluster's Terraform rancher2_cluster, and everything else on stderr"},
 			&cli.BoolFlag{Name: flagDetailed, Usage: "exit with 2 when there are changes and nothing is blocked"},
 		}, newNodeFlags(), selectFlags(), patchFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),
 		Action: a.plan,
@@ -45,11 +52,14 @@ func (a *app) plan(c *cli.Context) error {
 			return err
 		}
 	}
+	if err := checkHCL(c); err != nil {
+		return err
+	}
 	s, err := a.open(c)
 	if err != nil {
 		return err
 	}
-	s.planner.WideDiffs = c.IsSet(flagReport)
+	s.planner.WideDiffs, s.planner.KeepClusters = c.IsSet(flagReport), c.Bool(flagHCL)
 	sinks, err := a.planSinks(c, s)
 	if err != nil {
 		return err
@@ -93,6 +103,9 @@ func (a *app) feed(c *cli.Context, s *session, sel fleet.Selection, totals *repo
 // planSinks gives where the plans go: stdout, the plan file, the review page.
 func (a *app) planSinks(c *cli.Context, s *session) ([]planSink, error) {
 	sinks := []planSink{a.stdoutSink(s)}
+	if c.Bool(flagHCL) {
+		sinks = []planSink{a.hclSink()}
+	}
 	page, err := a.newPage(c, report.PageData{Head: s.head, Kind: "Plan", Selection: inWords(selection(c)), Command: commandLine(c)})
 	if err != nil {
 		return nil, err
@@ -104,7 +117,7 @@ func (a *app) planSinks(c *cli.Context, s *session) ([]planSink, error) {
 		})
 	}
 	if name := c.String(flagOut); name != "" {
-		w, err := s.planner.CreatePlan(name, a.version, s.head.RancherVersion, a.clock.Now())
+		w, err := s.planner.CreatePlan(name, a.build.Version, s.head.RancherVersion, a.clock.Now())
 		if err != nil {
 			return nil, err
 		}

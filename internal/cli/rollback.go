@@ -19,7 +19,10 @@ func (a *app) rollbackCommand() *cli.Command {
 		Description: "Puts back what the run changed on its clusters, and nothing else, from what it kept; shows the diff and asks.\n" +
 			"Works while a cluster is in a failed or half-finished update. Leaves a cluster alone where the run's own\n" +
 			"values are no longer there. A cluster made from an RKE template is moved back to its old revision.\n" +
-			"rkepatch runs lists the runs.",
+			"rkepatch runs lists the runs.\n\n" +
+			"Examples:\n" +
+			"  rkepatch rollback 20261123T130501.042Z-4f2a91 prod-eu   one cluster of the run\n" +
+			"  rkepatch rollback 20261123T130501.042Z-4f2a91",
 		Flags: concat([]cli.Flag{
 			&cli.BoolFlag{Name: flagDisable, Usage: "disable the revisions of RKE templates that the run made, once no cluster uses them"},
 		}, runFlags(), paceFlags(), connectFlags(), []cli.Flag{reportFlag(), outputFlag()}),

@@ -20,6 +20,7 @@ type person struct {
 	sim      *simrancher.Server
 	url      string
 	state    string
+	clock    fleet.Clock
 	out, err bytes.Buffer
 }
 
@@ -28,7 +29,7 @@ func newPerson(t *testing.T) *person {
 	sim.AddDemoFleet()
 	server := httptest.NewServer(sim)
 	t.Cleanup(server.Close)
-	return &person{sim: sim, url: server.URL, state: t.TempDir()}
+	return &person{sim: sim, url: server.URL, state: t.TempDir(), clock: fleet.SystemClock()}
 }
 
 // types runs rkepatch with a terminal at which answer is typed.
@@ -39,7 +40,7 @@ func (p *person) types(ctx context.Context, answer io.Reader, args ...string) in
 	s := Streams{In: answer, Out: &p.out, Err: &p.err, Getenv: func(k string) string { return env[k] }, Terminal: true}
 	inProcess.Lock()
 	defer inProcess.Unlock()
-	return run(ctx, s, append([]string{"rkepatch"}, args...), Build{Version: "v0.0.0-test"}, fleet.SystemClock())
+	return run(ctx, s, append([]string{"rkepatch"}, args...), Build{Version: "v0.0.0-test"}, p.clock)
 }
 
 func (p *person) puts() int {

@@ -16,12 +16,15 @@ import (
 
 func (a *app) runsCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "runs",
-		Usage:       "earlier runs and how they ended; runs show RUN prints one",
-		ArgsUsage:   "[show RUN]",
-		Description: "Reads the state directory of this user on this machine. Talks to no server.",
-		Flags:       []cli.Flag{stateDirFlag(), outputFlag()},
-		Action:      a.runs,
+		Name:      "runs",
+		Usage:     "earlier runs and how they ended; runs show RUN prints one",
+		ArgsUsage: "[show RUN]",
+		Description: "Reads the state directory of this user on this machine. Talks to no server.\n\n" +
+			"Examples:\n" +
+			"  rkepatch runs\n" +
+			"  rkepatch runs show 20261123T130501.042Z-4f2a91   step by step, and what to do next",
+		Flags:  []cli.Flag{stateDirFlag(), outputFlag()},
+		Action: a.runs,
 	}
 }
 

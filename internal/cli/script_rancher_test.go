@@ -75,6 +75,9 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 		sim.Script(arg(0), simrancher.Fail{Message: arg(1)})
 	case "succeed":
 		sim.Script(arg(0), simrancher.Succeed{})
+	case "finish":
+		sim.Script(arg(0), simrancher.Succeed{})
+		sim.Edit(arg(0), func(map[string]any) {}) // looks at the cluster again
 	case "hang":
 		sim.Script(arg(0), simrancher.Hang{})
 	case "stuck":
@@ -94,6 +97,8 @@ func rancherCommand(ts *testscript.TestScript, neg bool, args []string) {
 				extra[arg(1)] = arg(2)
 			}
 		})
+	case "rename":
+		sim.Edit(arg(0), func(object map[string]any) { object["name"] = strings.ReplaceAll(arg(1), `\n`, "\n") })
 	case "await":
 		for !slices.ContainsFunc(sim.Requests(), func(r simrancher.Request) bool { return r.Method+" "+r.Path == arg(0) }) {
 			select {

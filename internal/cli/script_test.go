@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"rkepatch": func() {
 			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-			code := Run(ctx, SystemStreams(), os.Args, Build{Version: "v0.0.0-test"})
+			code := Run(ctx, SystemStreams(), os.Args, Build{Version: "v0.0.0-test", Commit: "0123456"})
 			stop()
 			os.Exit(code)
 		},
@@ -42,7 +42,9 @@ func TestMain(m *testing.M) {
 //	rancher fail ID MESSAGE          the next change of cluster ID fails in RKE
 //	rancher stuck ID NODE            that worker's kubelet does not come up
 //	rancher hang ID                  the next change of cluster ID never ends
+//	rancher finish ID                the change that hangs goes on to its end
 //	rancher edit ID KEY VALUE        somebody sets a kubelet argument, straight in the store
+//	rancher rename ID NAME           the cluster gets another name; \n in it is a line break
 //	rancher refuse /path             answers 403 to requests for it from now on
 //	rancher await 'GET /path'        waits for such a request, then forgets all requests
 //	rancher puts N                   there were N PUTs so far

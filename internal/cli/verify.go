@@ -17,7 +17,10 @@ func (a *app) verifyCommand() *cli.Command {
 		Description: "Compares what Rancher says is applied with the stored config, then looks at the running kubelet of each Linux\n" +
 			"node: its command line, whether it was started after this program's last change, the errors of the\n" +
 			"provider that it counts; from 1.27 on, and with --rehearse, also whether credentials come back. Exit code 4\n" +
-			"when a kubelet does not run as Rancher was told.",
+			"when a kubelet does not run as Rancher was told.\n\n" +
+			"Examples:\n" +
+			"  rkepatch verify prod-eu\n" +
+			"  rkepatch verify --rehearse 'prod-*'   also fetch credentials on each node",
 		Flags: concat([]cli.Flag{
 			&cli.BoolFlag{Name: flagRehearse, Usage: "run the provider as each kubelet would; the credentials do not leave the node"},
 			&cli.StringFlag{Name: flagRehearsalImage, Usage: "rehearse for `IMAGE`"},

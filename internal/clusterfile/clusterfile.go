@@ -124,10 +124,21 @@ type Result struct {
 	Findings []rkeconfig.Finding
 	// Diff shows the lines that change, secrets masked, "" when there are none.
 	Diff string
+
+	before []byte
 }
 
 // Changed reports whether the text differs from the file's.
 func (r Result) Changed() bool { return r.Diff != "" }
+
+// Add adds findings of others. Where one of them blocks, the text stays as it was.
+func (r *Result) Add(findings []rkeconfig.Finding) {
+	r.Findings = append(r.Findings, findings...)
+	slices.SortStableFunc(r.Findings, func(a, b rkeconfig.Finding) int { return int(b.Severity) - int(a.Severity) })
+	if r.Blocked() {
+		r.Text, r.Diff = r.before, ""
+	}
+}
 
 // Blocked reports whether a finding stands in the way.
 func (r Result) Blocked() bool {
@@ -152,13 +163,13 @@ func (f *File) Patch(p rkeconfig.Patch, o Options) (Result, error) {
 	merged := rkeconfig.Merge(doc, p, rkeconfig.MergeOptions{
 		ReplaceArgs: o.ReplaceArgs, WindowsNodes: f.hasWindows(), DockerRootDir: f.dockerRoot(),
 	})
-	r := Result{Text: f.Text(), Document: merged.Document, State: merged.State, Findings: merged.Findings}
+	r := Result{Text: f.Text(), before: f.Text(), Document: merged.Document, State: merged.State, Findings: merged.Findings}
 	r.Findings = append(r.Findings, judge(merged.Document, p, o)...)
 	if repaired != f {
 		r.State = rkeconfig.NotPatched
 		r.Findings = append(r.Findings, argsList)
 	}
-	slices.SortStableFunc(r.Findings, func(a, b rkeconfig.Finding) int { return int(b.Severity) - int(a.Severity) })
+	r.Add(nil)
 	if r.Blocked() {
 		r.Document = doc
 		return r, nil

@@ -16,6 +16,9 @@ var argsList = rkeconfig.Finding{
 	Todo:    "look at every argument in it: none of them was in effect, all will be with the next update",
 }
 
+// Findings are those that only files can have.
+var Findings = []rkeconfig.Finding{argsList}
+
 var severityOf = map[kubelet.Level]rkeconfig.Severity{
 	kubelet.Note: rkeconfig.Info, kubelet.Caution: rkeconfig.Warn, kubelet.Fatal: rkeconfig.Block,
 }

@@ -11,11 +11,11 @@ import (
 	"rkepatch/rkeconfig"
 )
 
-// hclHead says what a Terraform apply makes of a cluster that was patched beside
+// HCLHead stands above what HCL writes. It says what a Terraform apply makes of a cluster that was patched beside
 // it (read in terraform-provider-rancher2 v5.1.0 rancher2/resource_rancher2_cluster.go
 // and its schemas: kubelet and extra_args are Optional+Computed, extra_binds is
 // Optional only).
-const hclHead = `# For the rancher2_cluster of a cluster that rkepatch patched: put both attributes
+const HCLHead = `# For the rancher2_cluster of a cluster that rkepatch patched: put both attributes
 # into its kubelet block before the next terraform apply. Without them, an apply
 #   - with a kubelet block that sets no extra_args takes the binds out and leaves
 #     the arguments: every kubelet then points at paths that nothing mounts and
@@ -28,18 +28,17 @@ const hclHead = `# For the rancher2_cluster of a cluster that rkepatch patched: 
 # terraform plan must show no change in them after the patch was applied.
 `
 
-// HCL writes the kubelet block that a Terraform rancher2_cluster needs to keep
-// what doc says. Values that look like secrets are left out with a remark; so is
+// HCL writes the kubelet block that the Terraform rancher2_cluster of the cluster
+// called name, "" when that is not known, needs to keep what doc says. Values that look like secrets are left out with a remark; so is
 // what the provider's schema does not know.
-func HCL(doc rkeconfig.Document) string {
+func HCL(name string, doc rkeconfig.Document) string {
 	var b strings.Builder
-	b.WriteString(hclHead)
-	for _, name := range []string{"extra_args_array", "win_extra_args", "win_extra_args_array", "win_extra_binds"} {
-		if v, ok := doc.Lookup("services", "kubelet", camel(name)); ok && v != nil {
-			fmt.Fprintf(&b, "# Beware: the file sets %s, which the provider does not know: an apply that changes\n# rke_config takes it out of the cluster.\n", name)
+	for _, setting := range []string{"extra_args_array", "win_extra_args", "win_extra_args_array", "win_extra_binds"} {
+		if v, ok := doc.Lookup("services", "kubelet", camel(setting)); ok && v != nil {
+			fmt.Fprintf(&b, "# Beware: %s is set, which the provider does not know: an apply that changes\n# rke_config takes it out of the cluster.\n", setting)
 		}
 	}
-	b.WriteString("resource \"rancher2_cluster\" \"NAME\" {\n  rke_config {\n    services {\n      kubelet {\n")
+	fmt.Fprintf(&b, "resource \"rancher2_cluster\" %q {\n  rke_config {\n    services {\n      kubelet {\n", hclName(name))
 	args := doc.ExtraArgs()
 	if len(args) > 0 {
 		b.WriteString("        extra_args = {\n")
@@ -62,6 +61,24 @@ func HCL(doc rkeconfig.Document) string {
 	}
 	b.WriteString("      }\n    }\n  }\n}\n")
 	return b.String()
+}
+
+// hclName makes a cluster's name one that Terraform takes for a resource: ASCII
+// letters, digits, _ and -, with no digit or dash ahead.
+func hclName(name string) string {
+	if name == "" {
+		return "NAME"
+	}
+	plain := strings.Map(func(r rune) rune {
+		if r > unicode.MaxASCII || r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) {
+			return '_'
+		}
+		return r
+	}, name)
+	if plain[0] == '-' || unicode.IsDigit(rune(plain[0])) {
+		plain = "_" + plain
+	}
+	return plain
 }
 
 // hclText quotes a text so that Terraform takes it literally.

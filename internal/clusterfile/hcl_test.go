@@ -23,13 +23,13 @@ func TestHCL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := HCL(doc)
+	got := HCL("", doc)
 	for _, want := range []string{
 		`          "a" = "$${x} %%{y} $z \"q\" \\"` + "\n",
 		"# \"join-token\": looks like a secret",
-		"sets extra_args_array, which the provider does not know",
-		"sets win_extra_binds",
-		"takes the binds out and leaves",
+		"extra_args_array is set, which the provider does not know",
+		"win_extra_binds is set",
+		`resource "rancher2_cluster" "NAME" {`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -42,7 +42,18 @@ func TestHCL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := HCL(doc); strings.Contains(got, "extra_args =") {
+	if got := HCL("", doc); strings.Contains(got, "extra_args =") {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+// A cluster's owner chooses its name; Terraform reads it as a name all the same.
+func TestHCLName(t *testing.T) {
+	for name, want := range map[string]string{
+		"": "NAME", "prod-eu": "prod-eu", "1st": "_1st", "-x": "_-x", "a b\n}": "a_b__", "ü\"${x}": "____x_", "a.b": "a_b",
+	} {
+		if got := hclName(name); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
 	}
 }

@@ -22,7 +22,7 @@ func (r *raw) UnmarshalYAML(decode func(any) error) error {
 	return nil
 }
 
-// fields are what Merge looks at, with the types that rke reads them into
+// fields are what Merge and the findings look at, with the types that rke reads them into
 // (rke v1.8.1 types/rke_types.go): a number where it wants a text is one to it.
 var fields = []struct {
 	path   []string // snake_case
@@ -36,6 +36,9 @@ var fields = []struct {
 	{[]string{"services", "kubelet", "win_extra_args"}, as[map[string]string]},
 	{[]string{"services", "kubelet", "win_extra_args_array"}, as[map[string][]string]},
 	{[]string{"services", "kubelet", "win_extra_binds"}, as[[]string]},
+	{[]string{"cloud_provider", "name"}, as[string]},
+	{[]string{"cloud_provider", "awsCloudProvider"}, isThere},
+	{[]string{"private_registries"}, ecrKeys},
 }
 
 // as decodes into T; what does not fit is taken as it is, for Merge to judge.
@@ -54,7 +57,35 @@ func as[T any](r raw) (any, error) {
 	return jsonValue(other), nil
 }
 
-// document reads with rke's own YAML library what Merge looks at.
+// isThere says of a map that it is there: what it holds may be secret.
+func isThere(r raw) (any, error) {
+	var members map[string]any
+	if r.decode == nil || r.decode(&members) != nil || members == nil {
+		return nil, nil
+	}
+	return map[string]any{}, nil
+}
+
+// ecrKeys says of each registry whether it holds static ECR keys, and not which.
+func ecrKeys(r raw) (any, error) {
+	var registries []map[string]any
+	if r.decode == nil || r.decode(&registries) != nil {
+		return nil, nil
+	}
+	out := []any{}
+	for _, registry := range registries {
+		shown := map[string]any{}
+		for _, spelling := range [][2]string{{"ecr_credential_plugin", "aws_access_key_id"}, {"ecrCredentialPlugin", "awsAccessKeyId"}} {
+			if plugin, ok := jsonValue(registry[spelling[0]]).(map[string]any); ok && plugin[spelling[1]] != nil {
+				shown["ecrCredentialPlugin"] = map[string]any{"awsAccessKeyId": rkeconfig.Redacted}
+			}
+		}
+		out = append(out, shown)
+	}
+	return out, nil
+}
+
+// document reads with rke's own YAML library what fields are looked at.
 func (f *File) document() (rkeconfig.Document, error) {
 	config := map[string]any{}
 	for _, field := range fields {

@@ -4,8 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"rkepatch/internal/clusterfile"
 )
 
 // literalCode finds the code of a finding in source: Code: "x", or a row of a
@@ -22,14 +25,14 @@ func TestEveryCodeIsInTheCatalogue(t *testing.T) {
 		}
 		known[f.Code] = true
 	}
-	for _, f := range NodeCatalogue() {
+	for _, f := range slices.Concat(NodeCatalogue(), clusterfile.Findings) {
 		if known[f.Code] {
 			t.Errorf("%s is there twice", f.Code)
 		}
 		known[f.Code] = true
 	}
 	found := 0
-	for _, dir := range []string{".", "../kubelet", "../nodes", "../../rkeconfig"} {
+	for _, dir := range []string{".", "../kubelet", "../nodes", "../clusterfile", "../../rkeconfig"} {
 		names, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(names) == 0 {
 			t.Fatalf("%s: %v, %v", dir, names, err)

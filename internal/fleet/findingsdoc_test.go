@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"rkepatch/internal/clusterfile"
 	"rkepatch/rkeconfig"
 )
 
@@ -40,7 +41,8 @@ func TestFindingsDoc(t *testing.T) {
 	data := struct {
 		Groups []group
 		Nodes  []Finding
-	}{groups, NodeCatalogue()}
+		Files  []Finding
+	}{groups, NodeCatalogue(), clusterfile.Findings}
 	if err := page.Execute(&got, data); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +59,7 @@ func TestFindingsDoc(t *testing.T) {
 	if d := cmp.Diff(string(want), got.String()); d != "" {
 		t.Errorf("docs/findings.md is not what the catalogue says; run go test ./internal/fleet -update\n%s", d)
 	}
-	for _, f := range slices.Concat(Catalogue(), NodeCatalogue()) {
+	for _, f := range slices.Concat(Catalogue(), NodeCatalogue(), clusterfile.Findings) {
 		if !strings.Contains(string(want), "\n| `"+f.Code+"` |") {
 			t.Errorf("docs/findings.md has no line for %s", f.Code)
 		}

@@ -67,6 +67,12 @@ type ClusterPlan struct {
 	patch   rkeconfig.Patch    // that was merged
 }
 
+// Result gives the config that the cluster has when the plan is carried out, or
+// has already; false for a blocked one. The Planner must keep the clusters.
+func (p *ClusterPlan) Result() (rkeconfig.Document, bool) {
+	return p.result, p.Action != ActionBlocked
+}
+
 // Worst gives the most severe finding, if there is one.
 func (p *ClusterPlan) Worst() (Finding, bool) { return worst(p.Findings) }
 
@@ -106,7 +112,7 @@ type Planner struct {
 	// reads none, and what only they would show is unknown.
 	ReadScript func(ctx context.Context, url string) ([]byte, error)
 
-	// KeepClusters makes the plans hold what NodeLook.Visit needs.
+	// KeepClusters makes the plans hold what NodeLook.Visit and Result need.
 	KeepClusters bool
 
 	// Visible is, once Plan has ended, how many RKE1 clusters the token can see.
