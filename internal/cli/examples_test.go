@@ -42,19 +42,20 @@ var exampleNeeds = map[string]struct {
 	flags       string
 	code        int
 }{
-	"rkepatch apply":                          {nodes: true, flags: "--yes --poll 5ms"},
-	"rkepatch apply --plan":                   {before: "rkepatch plan --out change.plan prod-eu", flags: "--yes --skip-node-check --poll 5ms"},
-	"rkepatch apply --resume":                 {before: "rkepatch apply --yes --skip-node-check --poll 5ms prod-eu", flags: "--yes --skip-node-check"},
-	"rkepatch check":                          {nodes: true, code: ExitBlocked},
-	"rkepatch file --check cluster.yml":       {code: ExitChanges},
-	"rkepatch nodes check":                    {nodes: true},
-	"rkepatch nodes install":                  {nodes: true, flags: "--yes"},
-	"rkepatch nodes install --mirror":         {nodes: true, bare: true, flags: "--yes MIRROR"},
-	"rkepatch nodes templates --set-userdata": {before: "rkepatch nodes script --user-data cloud-config --file provider.yaml", flags: "--yes"},
-	"rkepatch plan --detailed-exitcode":       {code: ExitChanges},
-	"rkepatch rollback":                       {before: "rkepatch apply --yes --skip-node-check --poll 5ms prod-eu prod-us", flags: "--yes --poll 5ms"},
-	"rkepatch runs show":                      {before: "rkepatch apply --yes --skip-node-check --poll 5ms prod-eu"},
-	"rkepatch verify":                         {nodes: true, before: "rkepatch apply --yes --skip-node-check --poll 5ms prod-eu prod-us"},
+	"rkepatch apply":                             {nodes: true, flags: "--yes --poll 5ms"},
+	"rkepatch apply --plan":                      {before: "rkepatch plan --out change.plan prod-eu", flags: "--yes --skip-node-check --poll 5ms"},
+	"rkepatch apply --resume":                    {before: "rkepatch apply --yes --skip-node-check --poll 5ms prod-eu", flags: "--yes --skip-node-check"},
+	"rkepatch check":                             {nodes: true},
+	"rkepatch check --for-version 1.27 --report": {nodes: true, code: ExitBlocked},
+	"rkepatch file --check cluster.yml":          {code: ExitChanges},
+	"rkepatch nodes check":                       {nodes: true},
+	"rkepatch nodes install":                     {nodes: true, flags: "--yes"},
+	"rkepatch nodes install --mirror":            {nodes: true, bare: true, flags: "--yes MIRROR"},
+	"rkepatch nodes templates --set-userdata":    {before: "rkepatch nodes script --user-data cloud-config --file provider.yaml", flags: "--yes"},
+	"rkepatch plan --detailed-exitcode":          {code: ExitChanges},
+	"rkepatch rollback":                          {before: "rkepatch apply --yes --skip-node-check --poll 5ms prod-eu prod-us", flags: "--yes --poll 5ms"},
+	"rkepatch runs show":                         {before: "rkepatch apply --yes --skip-node-check --poll 5ms prod-eu"},
+	"rkepatch verify":                            {nodes: true, before: "rkepatch apply --yes --skip-node-check --poll 5ms prod-eu prod-us"},
 }
 
 // TestExamples runs each example of each command's --help against a fleet of its
