@@ -41,7 +41,7 @@ var (
 	pageTitle  = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	codeSpan   = regexp.MustCompile("`[^`]+`")
 	notInSlug  = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
-	fencedCall = regexp.MustCompile(`(?m)^ *(?:\$ )?(?:[A-Z_]+=\S+ )*(rkepatch (?:\\\n|[^\n])*)`)
+	fencedCall = regexp.MustCompile(`(?m)^ *(\$ )?(?:[A-Z_]+=\S+ )*(rkepatch (?:\\\n|[^\n])*)`)
 	continued  = regexp.MustCompile(`\\\n\s*`)
 	inlineCall = regexp.MustCompile("(?s)`(rkepatch [^`]*)`")
 )
@@ -94,7 +94,9 @@ func TestDocsCommands(t *testing.T) {
 		var lines []string
 		for _, fence := range pageFence.FindAllString(page, -1) {
 			for _, m := range fencedCall.FindAllStringSubmatch(fence, -1) {
-				lines = append(lines, m[1])
+				if m[1] != "" || !strings.Contains(fence, "\n$ ") { // else it is what the program says
+					lines = append(lines, m[2])
+				}
 			}
 		}
 		for _, m := range inlineCall.FindAllStringSubmatch(pageFence.ReplaceAllString(page, ""), -1) {
