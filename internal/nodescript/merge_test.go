@@ -190,7 +190,7 @@ func TestMergeScriptEditsLikeGo(t *testing.T) {
 	eachShell(t, func(t *testing.T, n *node) {
 		from := n.save(n.plugin)
 		n.run("--from", from).want(t, 0)
-		for seed := range 25 {
+		for seed := range 10 {
 			some := someEdit.Example(seed)
 			want, err := some.Apply([]byte(some.old))
 			if err != nil {
