@@ -22,11 +22,9 @@ type Move struct {
 	// Config is what the revision gives after the answers and Rancher's own rewrites. A plain PUT merges it over what
 	// is stored; with ?_replace it is what is stored.
 	Config map[string]any
-	// Rewrites are Rancher's own changes. None can be pinned: the body of such a PUT has no config.
-	Rewrites []Rewrite
-	// Before and After are the fields beside the config that clusters get from a revision, as JSON objects. Those
-	// that the revision does not set are the same in both.
-	Before, After json.RawMessage
+	// Before and After are the fields beside the config that clusters get from a revision. Those that the revision does
+	// not set are the same in both after a plain PUT, and gone with ?_replace.
+	Before, After map[string]json.RawMessage
 }
 
 // specBase are the fields beside the config that a revision has, too (schema clusterSpecBase of rancher v2.9.1).
@@ -59,35 +57,52 @@ func (b specBase) fields(dockerRootDir string) map[string]json.RawMessage {
 	}
 }
 
-// Move foresees what becomes of cl when it is moved to a revision that is r with config in place of its own (rancher
-// v2.9.1 cluster_store.go:393-551, 743-749). Errors wrap ErrAnswer, or are those of Cluster.Rewrites.
-func (r *Revision) Move(cl *Cluster, config map[string]any) (Move, error) {
+// Move foresees what becomes of cl when it is moved to a revision that is r with config in place of its own, replace as
+// for MoveToRevision (rancher v2.9.1 cluster_store.go:393-551, 743-749). Rancher trims nothing of it, as the body has no
+// config. Errors wrap ErrAnswer, or are those of Cluster.Rewrites.
+func (r *Revision) Move(cl *Cluster, config map[string]any, replace bool) (Move, error) {
 	spec, err := r.answered(cl, config)
 	if err != nil {
 		return Move{}, err
 	}
 	given, _ := spec[configField].(map[string]any)
+	if strategy := cl.upgradeStrategy(); given["upgradeStrategy"] == nil && strategy != nil {
+		given["upgradeStrategy"] = strategy // cluster_store.go:1269-1322
+	}
 	f := foresight{cluster: cl, body: given, stored: given}
-	for _, rule := range f.rules() {
+	for _, rule := range f.storeRules() {
 		rule()
 	}
 	if f.err != nil {
 		return Move{}, f.err
 	}
-	m := Move{Config: f.stored, Rewrites: f.list}
-	before, after := map[string]any{}, map[string]any{}
+	m := Move{Config: f.stored, Before: cl.Base, After: map[string]json.RawMessage{}}
 	for name, raw := range cl.Base {
-		before[name] = raw
-		after[name] = raw
-		if value, ok := spec[name]; ok && value != nil {
-			after[name] = over(raw, value)
+		value := spec[name]
+		switch {
+		case value == nil && replace:
+			continue
+		case value == nil:
+			m.After[name] = raw
+			continue
+		case !replace:
+			value = over(raw, value)
+		}
+		if m.After[name], err = encode(value); err != nil {
+			return Move{}, err
 		}
 	}
-	if m.Before, err = encode(before); err != nil {
-		return Move{}, err
+	return m, nil
+}
+
+// upgradeStrategy is that of the cluster's config, nil when there is none.
+func (c *Cluster) upgradeStrategy() map[string]any {
+	var config struct {
+		Strategy map[string]any `json:"upgradeStrategy"`
 	}
-	m.After, err = encode(after)
-	return m, err
+	_ = json.Unmarshal(c.Config, &config) // one of another type is found out by Rewrites
+	delete(config.Strategy, "type")
+	return config.Strategy
 }
 
 // over merges an object over a stored one as a PUT does; any other value takes its place.
@@ -120,6 +135,8 @@ func (r *Revision) answered(cl *Cluster, config map[string]any) (map[string]any,
 		switch {
 		case q.Variable == "":
 			continue
+		case strings.HasPrefix(strings.ToLower(q.Variable), strings.ToLower(configField+".privateRegistries")):
+			return nil, fmt.Errorf("%w: %s is about the private registries, where Rancher takes the cluster's own entry for one of the revision's: what comes of it is not foreseen", ErrAnswer, clean(q.Variable))
 		case q.Type == "password" && answer == "":
 			return nil, fmt.Errorf("%w: the answer to %s is a password that Rancher does not show: it would be lost", ErrAnswer, clean(q.Variable))
 		case !given && q.Required && q.Default == "":
@@ -135,6 +152,9 @@ func (r *Revision) answered(cl *Cluster, config map[string]any) (map[string]any,
 			value = versionOf(cl) // an unchanged answer keeps the version that the cluster has
 		}
 		values.PutValue(spec, value, strings.Split(q.Variable, ".")...)
+		if _, ok := spec[configField].(map[string]any); !ok {
+			return nil, fmt.Errorf("%w: the answer to %s takes the place of the whole config", ErrAnswer, clean(q.Variable))
+		}
 	}
 	return spec, nil
 }
@@ -221,7 +241,7 @@ func (c *Client) MoveToRevision(ctx context.Context, cl *Cluster, revision strin
 		return stored, put.unknown(err)
 	}
 	if paths = append(paths, moved...); len(paths) > 0 {
-		return stored, &NotStoredError{Cluster: cl.ID, Paths: paths}
+		return stored, &NotStoredError{Op: put.op, Cluster: cl.ID, Paths: paths}
 	}
 	return stored, nil
 }

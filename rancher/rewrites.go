@@ -48,9 +48,15 @@ func (c *Cluster) Rewrites(config map[string]any) (body, stored map[string]any, 
 	return f.body, f.stored, f.list, nil
 }
 
-// rules are Rancher's, in its order.
+// rules are those for a body, in Rancher's order.
 func (f *foresight) rules() []func() {
-	return []func(){f.version, f.criDockerd, f.hostname, f.upgradeStrategy, f.registries, f.trim, f.annotations}
+	return append(f.storeRules(), f.trim, f.annotations)
+}
+
+// storeRules are those that a config passes that does not come from the body: what a template gives is put in its place
+// after norman has trimmed that.
+func (f *foresight) storeRules() []func() {
+	return []func(){f.version, f.criDockerd, f.hostname, f.upgradeStrategy, f.registries}
 }
 
 // foresight applies what Rancher does to a config, rule by rule.
@@ -229,6 +235,21 @@ var untrimmed = map[string]bool{
 
 // trim covers norman's ConvertSimple, which takes the white space off every string.
 func (f *foresight) trim() { f.trimIn("", f.stored) }
+
+// Trimmed gives a config as norman passes it on that comes in a body: without the white space around its texts.
+func Trimmed(config map[string]any) map[string]any {
+	f := foresight{stored: copyJSON(config).(map[string]any)}
+	f.trim()
+	return f.stored
+}
+
+func trimmedJSON(object json.RawMessage) (json.RawMessage, error) {
+	m, err := decodeObject(object)
+	if err != nil {
+		return nil, err
+	}
+	return encode(Trimmed(m))
+}
 
 func (f *foresight) trimIn(path string, v any) any {
 	if untrimmed[path] {

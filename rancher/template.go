@@ -3,6 +3,7 @@ package rancher
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -25,11 +26,11 @@ type Template struct {
 type Revision struct {
 	ID, Name, TemplateID string
 	Enabled              bool
-	Labels, Annotations  map[string]string
+	Annotations          map[string]string // Rancher keeps no labels of anybody's
 	// Config is its rancherKubernetesEngineConfig as Rancher sent it, nil when there is none. Passwords are not in it.
 	Config json.RawMessage
-	// Secrets are the fields that say where Rancher keeps a password of the revision, e.g. "privateRegistrySecret",
-	// sorted. A copy of the revision lacks those passwords.
+	// Secrets are the fields that say where Rancher would keep a password of the revision, e.g. "privateRegistrySecret",
+	// sorted. Some are there without one, see Implied. A copy of the revision lacks those passwords.
 	Secrets []string
 	// Questions of its author to whoever makes a cluster of it; the answers overwrite the config.
 	Questions []Question
@@ -95,8 +96,7 @@ type revisionJSON struct {
 	ID          string                     `json:"id"`
 	Name        string                     `json:"name"`
 	TemplateID  string                     `json:"clusterTemplateId"`
-	Enabled     bool                       `json:"enabled"`
-	Labels      map[string]string          `json:"labels"`
+	Enabled     *bool                      `json:"enabled"` // absent counts as true, as in Rancher
 	Annotations map[string]string          `json:"annotations"`
 	Spec        map[string]json.RawMessage `json:"clusterConfig"`
 	Questions   json.RawMessage            `json:"questions"`
@@ -150,7 +150,7 @@ func (s revisionSecrets) set() []string {
 
 func (j *revisionJSON) revision(cl call) (*Revision, error) {
 	r := &Revision{
-		ID: j.ID, Name: j.Name, TemplateID: j.TemplateID, Enabled: j.Enabled, Labels: j.Labels, Annotations: j.Annotations,
+		ID: j.ID, Name: j.Name, TemplateID: j.TemplateID, Enabled: j.Enabled == nil || *j.Enabled, Annotations: j.Annotations,
 		Config: notNull(j.Spec[configField]), Secrets: j.set(), canDisable: j.Actions.Disable != "",
 		spec: j.Spec, questions: notNull(j.Questions),
 	}
@@ -201,8 +201,38 @@ func (c *Client) Revisions(ctx context.Context, template string) iter.Seq2[*Revi
 	}
 }
 
+// Implied are the fields of Secrets that Rancher fills in for any revision with such a config, also when there is no
+// password (rancher v2.9.1 pkg/controllers/management/secretmigrator/migrator.go). Sorted.
+func Implied(config json.RawMessage) []string {
+	var c struct {
+		Registries []struct {
+			Plugin map[string]any `json:"ecrCredentialPlugin"`
+		} `json:"privateRegistries"`
+		Services struct {
+			Kubelet struct {
+				Env []string `json:"extraEnv"`
+			} `json:"kubelet"`
+		} `json:"services"`
+	}
+	_ = json.Unmarshal(config, &c) // what is of another type implies nothing
+	var out []string
+	if slices.ContainsFunc(c.Services.Kubelet.Env, func(e string) bool { return strings.Contains(e, "AWS_SECRET_ACCESS_KEY") }) {
+		out = append(out, "kubeletExtraEnvSecret")
+	}
+	for _, r := range c.Registries {
+		if len(r.Plugin) > 0 {
+			out = append(out, "privateRegistryECRSecret")
+			break
+		}
+	}
+	if len(c.Registries) > 0 {
+		out = append(out, "privateRegistrySecret")
+	}
+	return out
+}
+
 // Copied reports whether r is of with config in place of its own, whatever the two are called: same template, same
-// questions, and all else that clusters get from it. differ compares.
+// questions, and all else that clusters get from it, but for the white space that Rancher takes off. differ compares.
 func (r *Revision) Copied(of *Revision, config json.RawMessage, differ Differ) (bool, error) {
 	if r.TemplateID != of.TemplateID || r.Config == nil {
 		return false, nil
@@ -212,12 +242,22 @@ func (r *Revision) Copied(of *Revision, config json.RawMessage, differ Differ) (
 		rest := side.withConfig(nil)
 		rest["questions"] = side.questions
 		delete(rest, "clusterSecrets")
-		var err error
-		if sides[i], err = encode(rest); err != nil {
+		raw, err := encode(rest)
+		if err == nil {
+			sides[i], err = trimmedJSON(raw)
+		}
+		if err != nil {
 			return false, err
 		}
 	}
-	for _, pair := range [][2]json.RawMessage{sides, {config, r.Config}} {
+	configs := [2]json.RawMessage{}
+	for i, raw := range []json.RawMessage{config, r.Config} {
+		var err error
+		if configs[i], err = trimmedJSON(raw); err != nil {
+			return false, err
+		}
+	}
+	for _, pair := range [][2]json.RawMessage{sides, configs} {
 		paths, err := differ(pair[0], pair[1])
 		if err != nil || len(paths) > 0 {
 			return false, err
@@ -235,13 +275,13 @@ func (r *Revision) withConfig(config json.RawMessage) map[string]json.RawMessage
 
 // NewRevision is what a revision that is to be made has of its own.
 type NewRevision struct {
-	Name                string
-	Labels, Annotations map[string]string
-	Config              map[string]any // the complete rancherKubernetesEngineConfig
+	Name        string
+	Annotations map[string]string // labels would be lost: Rancher replaces them
+	Config      map[string]any    // the complete rancherKubernetesEngineConfig
 }
 
 // CreateRevision makes an enabled revision of the template that of belongs to: n's name and config, all else as of has
-// it. It is sent once and never repeated. Passwords of of are not shown by Rancher and cannot be carried over
+// it. Rancher takes the white space off all texts, see Trimmed. It is sent once and never repeated. Passwords of of are not shown by Rancher and cannot be carried over
 // (of.Secrets).
 //
 // errors.Is: ErrForbidden and ErrNotFound when the user may not change the template, ErrNotStored, as
@@ -249,7 +289,7 @@ type NewRevision struct {
 // look for it with Revisions.
 func (c *Client) CreateRevision(ctx context.Context, of *Revision, n NewRevision, differ Differ) (*Revision, error) {
 	post := call{op: "creating a revision of template", target: clean(of.TemplateID), method: http.MethodPost, path: "/v3/clusterTemplateRevisions"}
-	config, err := encode(n.Config)
+	config, err := encode(Trimmed(n.Config))
 	if err != nil {
 		return nil, post.cannotEncode(err)
 	}
@@ -259,11 +299,10 @@ func (c *Client) CreateRevision(ctx context.Context, of *Revision, n NewRevision
 		Name        string                     `json:"name"`
 		Template    string                     `json:"clusterTemplateId"`
 		Enabled     bool                       `json:"enabled"`
-		Labels      map[string]string          `json:"labels,omitempty"`
 		Annotations map[string]string          `json:"annotations,omitempty"`
 		Questions   json.RawMessage            `json:"questions,omitempty"`
 		Spec        map[string]json.RawMessage `json:"clusterConfig"`
-	}{n.Name, of.TemplateID, true, n.Labels, n.Annotations, of.questions, spec})
+	}{n.Name, of.TemplateID, true, n.Annotations, of.questions, spec})
 	if err != nil {
 		return nil, post.cannotEncode(err)
 	}
@@ -271,7 +310,7 @@ func (c *Client) CreateRevision(ctx context.Context, of *Revision, n NewRevision
 		return nil, post.fail(ErrTooLarge, fmt.Sprintf("the revision would take %d bytes, Rancher reads %d", len(post.body), MaxBodyBytes), "")
 	}
 	var j revisionJSON
-	if err := c.write(ctx, post, &j); err != nil {
+	if err := c.writeInto(ctx, post, &j); err != nil {
 		return nil, err
 	}
 	made, err := j.revision(post)
@@ -287,13 +326,13 @@ func (c *Client) CreateRevision(ctx context.Context, of *Revision, n NewRevision
 		return made, post.unknown(fmt.Errorf("comparing the stored revision: %w", err))
 	case !same || !made.Enabled:
 		paths, _ := differ(config, made.Config)
-		return made, &NotStoredError{Cluster: made.ID, Paths: paths}
+		return made, &NotStoredError{Op: "creating template revision", Cluster: made.ID, Paths: paths}
 	}
 	return made, nil
 }
 
-// write sends a request that changes something, once, and reads the object that Rancher answers with.
-func (c *Client) write(ctx context.Context, cl call, into any) error {
+// writeInto sends a request that changes something, once, and reads the object that Rancher answers with.
+func (c *Client) writeInto(ctx context.Context, cl call, into any) error {
 	a, err := c.send(ctx, cl)
 	if err != nil {
 		if outcomeKnown(err) {
@@ -308,8 +347,23 @@ func (c *Client) write(ctx context.Context, cl call, into any) error {
 	return nil
 }
 
+// RevisionInUse reports whether a cluster is made from r, also one that the user may not see: Rancher refuses any change
+// of such a revision. What is sent changes nothing of one that is not in use. The errors are those of any write.
+func (c *Client) RevisionInUse(ctx context.Context, r *Revision) (bool, error) {
+	cl, err := templatePath(call{op: "asking whether a cluster uses template revision", method: http.MethodPut, body: []byte(`{"clusterConfig":{}}`)}, "clusterTemplateRevisions", r.ID)
+	if err != nil {
+		return false, err
+	}
+	err = c.write(ctx, cl)
+	var refused *Error
+	if errors.As(err, &refused) && refused.Status == http.StatusUnprocessableEntity && refused.Code == "InvalidAction" {
+		return true, nil
+	}
+	return false, err
+}
+
 // DisableRevision makes Rancher refuse new clusters of a revision, and moves to it. errors.Is: ErrNotUpdatable when
-// Rancher does not offer it to this user.
+// Rancher does not offer it to this user, ErrNotStored when the revision is still enabled.
 func (c *Client) DisableRevision(ctx context.Context, r *Revision) error {
 	cl, err := templatePath(call{op: "disabling template revision", method: http.MethodPost, query: url.Values{"action": {"disable"}}, body: []byte("{}")}, "clusterTemplateRevisions", r.ID)
 	switch {
@@ -318,8 +372,7 @@ func (c *Client) DisableRevision(ctx context.Context, r *Revision) error {
 	case !r.canDisable:
 		return cl.fail(ErrNotUpdatable, "Rancher offers no such action on it", "use the token of an owner of the template")
 	}
-	var j revisionJSON
-	if err := c.write(ctx, cl, &j); err != nil {
+	if err := c.write(ctx, cl); err != nil {
 		return err
 	}
 	now, err := c.Revision(ctx, r.ID)
@@ -327,6 +380,21 @@ func (c *Client) DisableRevision(ctx context.Context, r *Revision) error {
 		err = cl.fail(ErrNotStored, "it is still enabled", "")
 	}
 	return err
+}
+
+// write sends a request that changes something, once. What Rancher answers beside the status is not looked at: an action
+// may answer 204 with nothing.
+func (c *Client) write(ctx context.Context, cl call) error {
+	a, err := c.send(ctx, cl)
+	switch {
+	case err == nil:
+		a.drain()
+		a.Close()
+		return nil
+	case outcomeKnown(err):
+		return err
+	}
+	return cl.unknown(err)
 }
 
 // texts gives values as Rancher's map[string]string holds them.

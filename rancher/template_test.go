@@ -65,7 +65,7 @@ func TestMoveForeseesTheRecordedAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := to.Move(cl, object(t, string(to.Config)))
+	m, err := to.Move(cl, object(t, string(to.Config)), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestMoveForeseesTheRecordedAnswer(t *testing.T) {
 	if paths, err := differences(foreseen, stored.Config); err != nil || len(paths) > 0 {
 		t.Errorf("foreseen and stored differ at %v (%v)", paths, err)
 	}
-	if paths, err := differences(m.Before, m.After); err != nil || len(paths) > 0 {
+	if paths, err := differences(jsonOf(t, m.Before), jsonOf(t, m.After)); err != nil || len(paths) > 0 {
 		t.Errorf("beside the config, %v would change (%v)", paths, err)
 	}
 }
@@ -111,7 +111,7 @@ func TestMoveAgainstTheRecordings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := to.Move(cl, object(t, string(to.Config)))
+	m, err := to.Move(cl, object(t, string(to.Config)), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestAnswersOverwriteTheConfig(t *testing.T) {
 				cl.Answers[variable] = text.(string)
 			}
 			cl.Config = json.RawMessage(strings.Replace(string(cl.Config), `"v1.26.x"`, `"v1.26.15-rancher1-1"`, 1))
-			m, err := r.Move(cl, object(t, string(r.Config)))
+			m, err := r.Move(cl, object(t, string(r.Config)), false)
 			if tt.want == nil {
 				if !errors.Is(err, rancher.ErrAnswer) {
 					t.Fatalf("got %v", err)
@@ -207,14 +207,14 @@ func TestRevisionIsCopiedAndTheClusterMoved(t *testing.T) {
 	c, cl, r := answeredRevision(t, map[string]any{variable: "shop.local"}, map[string]any{"variable": variable, "type": "string", "required": true, "options": []any{"shop.local", "x.local"}})
 	config := object(t, string(r.Config))
 	config["services"].(map[string]any)["kubelet"].(map[string]any)["extraArgs"] = map[string]any{"v": "4"}
-	made, err := c.CreateRevision(t.Context(), r, rancher.NewRevision{Name: "next", Config: config, Labels: map[string]string{"mine": "yes"}}, differences)
+	made, err := c.CreateRevision(t.Context(), r, rancher.NewRevision{Name: "next", Config: config, Annotations: map[string]string{"mine": "yes"}}, differences)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !made.Enabled || made.Name != "next" || made.Labels["mine"] != "yes" || len(made.Questions) != 1 || made.Questions[0] != r.Questions[0] {
+	if !made.Enabled || made.Name != "next" || made.Annotations["mine"] != "yes" || len(made.Questions) != 1 || made.Questions[0] != r.Questions[0] {
 		t.Errorf("made %+v", *made)
 	}
-	m, err := made.Move(cl, object(t, string(made.Config)))
+	m, err := made.Move(cl, object(t, string(made.Config)), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestRevisionIsCopiedAndTheClusterMoved(t *testing.T) {
 		t.Errorf("stored %q, %v", stored.Description, stored.Answers)
 	}
 	// And back, which empties extraArgs.
-	old, err := r.Move(stored, object(t, string(r.Config)))
+	old, err := r.Move(stored, object(t, string(r.Config)), true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestMoveBackWithoutReplaceIsFoundOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	there, err := made.Move(cl, config)
+	there, err := made.Move(cl, config, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +266,7 @@ func TestMoveBackWithoutReplaceIsFoundOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	back, err := r.Move(stored, object(t, string(r.Config)))
+	back, err := r.Move(stored, object(t, string(r.Config)), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,4 +375,13 @@ func TestRevisionKeptOtherwise(t *testing.T) {
 			wantError(t, err, tt.kind, "")
 		})
 	}
+}
+
+func jsonOf(t testing.TB, v any) json.RawMessage {
+	t.Helper()
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
 }

@@ -295,7 +295,16 @@ func (a *app) confirm(c *cli.Context, j *job) error {
 	if j.revert != nil {
 		what = "Roll back"
 	}
-	fmt.Fprintf(a.streams.Err, "\n%s %d cluster(s)? Their kubelets restart, node by node. Only \"yes\" is taken for an answer: ", what, j.pending())
+	question := fmt.Sprintf("%s %d cluster(s)? Their kubelets restart, node by node.", what, j.pending())
+	if j.revert != nil && c.Bool(flagDisable) {
+		question += " Revisions of RKE templates that the run made are disabled afterwards."
+	}
+	return a.ask(c, question)
+}
+
+// ask fails unless the answer to the question is yes.
+func (a *app) ask(c *cli.Context, question string) error {
+	fmt.Fprintf(a.streams.Err, "\n%s Only \"yes\" is taken for an answer: ", question)
 	answer, err := a.readLine(c.Context)
 	if err != nil {
 		return err

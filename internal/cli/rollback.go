@@ -1,12 +1,12 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
 
 	"rkepatch/internal/fleet"
+	"rkepatch/internal/report"
 )
 
 const flagDisable = "disable-revision"
@@ -85,19 +85,26 @@ func (a *app) rollback(c *cli.Context) error {
 	}
 	fmt.Fprintln(text.W, j.totals)
 	sortPlans(c, j.plans)
-	err = a.carryOut(c, j, dir)
-	if c.Bool(flagDisable) && c.Context.Err() == nil {
-		err = errors.Join(err, a.disableRevisions(c, s, record))
+	asked := j.pending() > 0
+	if err := a.carryOut(c, j, dir); err != nil || !c.Bool(flagDisable) {
+		return err
 	}
-	return err
+	return a.disableRevisions(c, s, record, asked)
 }
 
-func (a *app) disableRevisions(c *cli.Context, s *session, record *fleet.Record) error {
+// disableRevisions asks unless that was part of the question about the clusters.
+func (a *app) disableRevisions(c *cli.Context, s *session, record *fleet.Record, asked bool) error {
 	if len(record.Revisions) == 0 {
 		fmt.Fprintf(a.streams.Err, "rkepatch: run %s made no revision of a template\n", record.ID)
+		return nil
+	}
+	if !asked && !c.Bool(flagYes) {
+		if err := a.ask(c, fmt.Sprintf("Disable %d revision(s) of RKE templates?", len(record.Revisions))); err != nil {
+			return err
+		}
 	}
 	return fleet.DisableRevisions(c.Context, s.planner.Rancher, record.Revisions, func(text string) {
-		fmt.Fprintln(a.streams.Err, "rkepatch: "+text)
+		fmt.Fprintln(a.streams.Err, "rkepatch: "+report.Clean(text))
 	})
 }
 

@@ -226,7 +226,7 @@ func (a *Applier) one(ctx context.Context, f *follower, planned *ClusterPlan) Ou
 	if err != nil {
 		return out.failed(false, err, a.look(out.ID))
 	}
-	err = a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, a.Clock.Now())
+	err = a.Run.SavePreImage(a.Planner.Rancher.URL(), cl, revision, a.Clock.Now())
 	for _, event := range []Event{EventPreImage, EventPut} {
 		if err == nil && ctx.Err() != nil {
 			return a.notStarted(out, "interrupted before anything was written")

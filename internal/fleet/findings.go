@@ -115,7 +115,7 @@ func Catalogue() []Finding {
 	for _, r := range slices.Concat(identityRules, clusterRules, templateRules) {
 		out = append(out, Finding{Code: r.code, Severity: r.severity, Message: r.meaning, Todo: r.todo})
 	}
-	out = append(out, rewritesFinding, pinsFinding, dropsPlugin, dropsPluginFatal, switchesDocker, checksBucket, templateAnswers, templateDiffers, templateStrategy, templateNoWayBack, unseenFinding, preImageFinding)
+	out = append(out, rewritesFinding, pinsFinding, dropsPlugin, dropsPluginFatal, switchesDocker, checksBucket, templateAnswers, templateDiffers, templateStrategy, templateOneWay, templateBehind, templateNoWayBack, unseenFinding, preImageFinding)
 	out = append(out, unpreparedFinding, newUnknownFinding, customFinding)
 	for _, k := range rkeconfig.Findings {
 		out = append(out, Finding{Code: k.Code, Severity: k.Severity, Message: k.Meaning, Todo: mergeTodos[k.Code]})

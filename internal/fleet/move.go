@@ -71,16 +71,20 @@ func (a *Applier) makeRevision(ctx context.Context, cl *rancher.Cluster, m *move
 	a.say(cl.ID, cl.Name, "making revision "+m.name)
 	made, err := a.Planner.Rancher.CreateRevision(context.WithoutCancel(ctx), m.of, rancher.NewRevision{
 		Name: m.name, Config: m.config.Map(),
-		Labels: carried(m.of.Labels, map[string]string{basedOn: shortID(m.of.ID)}),
 		Annotations: carried(m.of.Annotations, map[string]string{
+			basedOn:     m.of.ID,
 			madeBy:      a.Run.ID,
 			description: fmt.Sprintf("as revision %s, with the kubelet's %s; made by rkepatch", m.of.Name, strings.Join(slices.Sorted(maps.Keys(a.Planner.Patch.Args)), " and ")),
 		}),
 	}, differing)
 	if made != nil && err != nil {
-		return nil, errors.Join(fmt.Errorf("the cluster was left alone: %w", err), a.noteRevision(cl, made))
+		return nil, fmt.Errorf("the cluster was left alone: %w; %s", err, a.discard(ctx, cl, made))
 	}
-	for left := looks; unsure(err) && left > 0; left-- {
+	left := 1
+	if unanswered(err) {
+		left = looks
+	}
+	for ; unsure(err) && left > 0; left-- {
 		all, listErr := revisionsOf(context.WithoutCancel(ctx), a.Planner.Rancher, m.of.TemplateID)
 		if listErr == nil {
 			if found, _ := findRevision(all, m); found != nil {
@@ -88,7 +92,7 @@ func (a *Applier) makeRevision(ctx context.Context, cl *rancher.Cluster, m *move
 				return found, nil
 			}
 		}
-		if a.Clock.Sleep(ctx, a.Poll) != nil {
+		if left > 1 && a.Clock.Sleep(ctx, a.Poll) != nil {
 			break
 		}
 	}
@@ -96,6 +100,15 @@ func (a *Applier) makeRevision(ctx context.Context, cl *rancher.Cluster, m *move
 		return nil, fmt.Errorf("the cluster was left alone: %w", err)
 	}
 	return made, nil
+}
+
+// discard disables a revision that Rancher keeps otherwise than it was sent, and says what became of it.
+func (a *Applier) discard(ctx context.Context, cl *rancher.Cluster, made *rancher.Revision) string {
+	err := errors.Join(a.noteRevision(cl, made), a.Planner.Rancher.DisableRevision(context.WithoutCancel(ctx), made))
+	if err != nil {
+		return fmt.Sprintf("revision %s (%s) is left over, disable or delete it in Rancher: %s", made.Name, made.ID, err)
+	}
+	return fmt.Sprintf("revision %s (%s) was disabled again", made.Name, made.ID)
 }
 
 // carried gives what people wrote on a revision, with more.
@@ -119,7 +132,7 @@ func (a *Applier) asForeseen(cl *rancher.Cluster, m *move) error {
 	if err != nil {
 		return err
 	}
-	foreseen, err := m.to.Move(cl, config.Map())
+	foreseen, err := m.to.Move(cl, config.Map(), false)
 	if err != nil {
 		return err
 	}
@@ -170,10 +183,11 @@ func (r *Reverter) planWayBack(ctx context.Context, out *ClusterPlan, cl *ranche
 		return
 	}
 	now, old := view.revision(cl), view.revisions[was]
+	moved := image.MovedTo != "" && cl.On(image.MovedTo) || now != nil && now.Annotations[basedOn] == was
 	switch {
 	case cl.On(was) && len(reverted.Changes) == 0:
 		out.Action = ActionNone
-	case cl.On(was), now == nil, now.Labels[basedOn] != shortID(was), len(reverted.Changes) == 0:
+	case cl.On(was), !moved, len(reverted.Changes) == 0:
 		out.block(templateNoWayBack, fmt.Sprintf("the run moved the cluster from revision %s to one made from that; it was moved or changed again since", orElse(nameOf(old), was)))
 	case old == nil || old.Config == nil:
 		out.block(templateNoWayBack, fmt.Sprintf("revision %s, which the cluster came from, is no more or cannot be read", was))
@@ -191,14 +205,19 @@ func nameOf(r *rancher.Revision) string {
 	return r.Name
 }
 
+// moveBack is the move to the revision that a cluster came from.
+func moveBack(old *rancher.Revision, reverted rkeconfig.Reverted) (*move, error) {
+	config, err := rkeconfig.ParseDocument(old.Config)
+	return &move{to: old, name: old.Name, config: config, replace: reverted.Emptied}, err
+}
+
 func (r *Reverter) planMoveBack(out *ClusterPlan, cl *rancher.Cluster, old *rancher.Revision, doc rkeconfig.Document, reverted rkeconfig.Reverted) {
-	m := &move{to: old, name: old.Name, replace: reverted.Emptied}
-	var err error
-	if m.config, err = rkeconfig.ParseDocument(old.Config); err != nil {
+	m, err := moveBack(old, reverted)
+	if err != nil {
 		out.block(templateDiffers, err.Error())
 		return
 	}
-	rewrites, err := foresee(out, cl, old, m, r.Planner.Patch, doc, reverted.Document)
+	_, rewrites, err := foresee(out, cl, old, m, r.Planner.Patch, doc, reverted.Document)
 	if err != nil {
 		return
 	}
@@ -212,14 +231,14 @@ func (r *Reverter) planMoveBack(out *ClusterPlan, cl *rancher.Cluster, old *ranc
 	out.Action, out.Changes, out.Rewrites, out.wanted, out.move = ActionPatch, rkeconfig.MaskChanges(reverted.Changes), rewrites, reverted.Document, m
 }
 
-// DisableRevisions disables the revisions of RKE templates that a run made, by id. One that a cluster is made from, as far
-// as the token can see, is left alone and is an error: Rancher would take no further change of that cluster. The others
-// are gone through all the same.
+// DisableRevisions disables the revisions of RKE templates that a run made, by id. One that a cluster is made from, seen
+// by the token or not, is left alone and is an error that wraps ErrInUse: Rancher would take no further change of that
+// cluster. The others are gone through all the same.
 func DisableRevisions(ctx context.Context, c *rancher.Client, ids []string, say func(string)) error {
 	var errs []error
 	for _, id := range ids {
 		r, err := c.Revision(ctx, id)
-		if err == nil {
+		if err == nil && r.Enabled {
 			err = unused(ctx, c, r)
 		}
 		switch {
@@ -244,12 +263,17 @@ func DisableRevisions(ctx context.Context, c *rancher.Client, ids []string, say 
 // ErrInUse is wrapped when a revision is not disabled because a cluster is made from it.
 var ErrInUse = errors.New("in use")
 
+// unused lists the clusters to be able to name one, and asks Rancher, which sees all of them.
 func unused(ctx context.Context, c *rancher.Client, r *rancher.Revision) error {
-	for cl, err := range c.Clusters(ctx, rancher.ClusterQuery{TemplateRevisionID: r.ID}) {
+	for cl, err := range c.Clusters(ctx, rancher.ClusterQuery{AnyDriver: true, TemplateRevisionID: r.ID}) {
 		if err != nil {
 			return err
 		}
 		return fmt.Errorf("revision %s (%s) is %w by %s and was not disabled", r.Name, r.ID, ErrInUse, cl.Name)
 	}
-	return nil
+	used, err := c.RevisionInUse(ctx, r)
+	if err == nil && used {
+		err = fmt.Errorf("revision %s (%s) is %w by a cluster that the token cannot see and was not disabled", r.Name, r.ID, ErrInUse)
+	}
+	return err
 }

@@ -278,6 +278,7 @@ func (p *Planner) judge(ctx context.Context, cl *rancher.Cluster) *ClusterPlan {
 
 	switch {
 	case merged.State == rkeconfig.Patched:
+		p.behind(out, cl, s.template, patch)
 		if out.Action = ActionNone; unsettled(out.Findings) {
 			out.Action = ActionBlocked
 		}

@@ -161,16 +161,19 @@ type PreImage struct {
 	UUID       string    `json:"uuid"`
 	Name       string    `json:"name"`
 	// TemplateRevision is that of the RKE template that the cluster was made from, "" for none.
-	TemplateRevision string          `json:"clusterTemplateRevisionId,omitempty"`
-	Config           json.RawMessage `json:"rancherKubernetesEngineConfig"`
+	TemplateRevision string `json:"clusterTemplateRevisionId,omitempty"`
+	// MovedTo is the revision that the run was about to move it to, "" for none.
+	MovedTo string          `json:"movedToRevisionId,omitempty"`
+	Config  json.RawMessage `json:"rancherKubernetesEngineConfig"`
 }
 
-// SavePreImage writes cl's config to the disk and returns once it is there.
+// SavePreImage writes cl's config to the disk and returns once it is there; movedTo is the template's revision that it
+// is about to be moved to, "" for none.
 // The file holds what the API shows, so also values that a diff masks: 0600.
-func (r *Run) SavePreImage(server string, cl *rancher.Cluster, now time.Time) error {
+func (r *Run) SavePreImage(server string, cl *rancher.Cluster, movedTo string, now time.Time) error {
 	image := PreImage{
 		APIVersion: "rkepatch/v1", Kind: "PreImage", Run: r.ID, Server: server, TakenAt: now.UTC(),
-		ID: cl.ID, UUID: cl.UUID, Name: cl.Name, Config: cl.Config,
+		ID: cl.ID, UUID: cl.UUID, Name: cl.Name, MovedTo: movedTo, Config: cl.Config,
 	}
 	if cl.Templated() {
 		image.TemplateRevision = *cl.TemplateRevisionID

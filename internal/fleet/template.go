@@ -36,7 +36,8 @@ type move struct {
 	replace  bool               // a map or list becomes empty, which takes ?_replace=true
 }
 
-// basedOn is the label of a revision that this program made: the revision that it was made from.
+// basedOn is the annotation of a revision that this program made: the id of the revision that it was made from. Labels
+// are replaced by Rancher (rancher v2.9.1 pkg/api/norman/store/clustertemplate/store.go, setLabelsAndOwnerRef).
 const basedOn = "rkepatch/based-on"
 
 // The annotations that tell a person what such a revision is.
@@ -54,7 +55,7 @@ type templateView struct {
 	err       error
 }
 
-// templateCache reads each template once; a nil one reads it each time.
+// templateCache reads each template once, and again when that failed; a nil one reads it each time.
 type templateCache struct {
 	mu    sync.Mutex
 	views map[string]*templateView
@@ -65,12 +66,24 @@ func (t *templateCache) of(ctx context.Context, c *rancher.Client, cl *rancher.C
 	if !cl.Templated() {
 		return nil
 	}
-	view := t.view(cl.TemplateID, nil)
-	view.once.Do(func() { view.err = view.read(ctx, c, cl.TemplateID) })
+	view := t.read(ctx, c, cl.TemplateID, nil)
 	if view.err == nil && view.revision(cl) == nil {
 		// Made since, perhaps by this very run.
-		view = t.view(cl.TemplateID, view)
-		view.once.Do(func() { view.err = view.read(ctx, c, cl.TemplateID) })
+		view = t.read(ctx, c, cl.TemplateID, view)
+	}
+	return view
+}
+
+// read gives the view of a template, another one than stale, once it is read.
+func (t *templateCache) read(ctx context.Context, c *rancher.Client, id string, stale *templateView) *templateView {
+	view := t.view(id, stale)
+	view.once.Do(func() { view.err = view.read(ctx, c, id) })
+	if view.err != nil && t != nil {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.views[id] == view {
+			delete(t.views, id)
+		}
 	}
 	return view
 }
@@ -146,10 +159,13 @@ func (p *Planner) planMove(out *ClusterPlan, cl *rancher.Cluster, view *template
 	if err == nil {
 		revised := rkeconfig.Merge(now, patch, p.mergeOptions(cl))
 		if revised.Blocked() {
-			out.block(templateDiffers, "the revision does not take the patch as the cluster does: "+revised.Findings[0].Message)
+			out.block(templateDiffers, "the revision does not take the patch as the cluster does: "+firstBlock(revised.Findings).Message)
 			return
 		}
 		m.config, err = withStrategyOf(cl, revised.Document)
+	}
+	if err == nil {
+		m.config, err = rkeconfig.NewDocument(rancher.Trimmed(m.config.Map()))
 	}
 	if err == nil {
 		m.to, err = findRevision(view.revisions, m)
@@ -161,7 +177,7 @@ func (p *Planner) planMove(out *ClusterPlan, cl *rancher.Cluster, view *template
 	if out.Template.NextName = m.name; m.to != nil {
 		out.Template.Next, out.Template.NextName = m.to.ID, m.to.Name
 	}
-	rewrites, err := foresee(out, cl, revision, m, patch, doc, merged.Document)
+	there, rewrites, err := foresee(out, cl, revision, m, patch, doc, merged.Document)
 	if err != nil {
 		return
 	}
@@ -170,34 +186,65 @@ func (p *Planner) planMove(out *ClusterPlan, cl *rancher.Cluster, view *template
 	if blocked(out.Findings) {
 		return
 	}
+	if why := p.noReturn(cl, revision, there, m.expected, doc); why != "" {
+		out.find(templateOneWay, fmt.Sprintf("a rollback could not move the cluster back to revision %s: %s", revision.Name, why))
+	}
 	out.Action, out.Changes, out.Rewrites, out.wanted, out.move = ActionPatch, rkeconfig.MaskChanges(merged.Changes), rewrites, merged.Document, m
+}
+
+// noReturn says why a cluster that was moved away from old could not be moved back; "" when it could. After the move its
+// config is expected, and what is beside it as there has it.
+func (p *Planner) noReturn(cl *rancher.Cluster, old *rancher.Revision, there rancher.Move, expected, before rkeconfig.Document) string {
+	moved := *cl
+	moved.Base = there.After
+	var err error
+	if moved.Config, err = json.Marshal(expected); err != nil {
+		return err.Error()
+	}
+	reverted := rkeconfig.Revert(expected, before, p.Patch, p.mergeOptions(cl))
+	back := &ClusterPlan{Findings: reverted.Findings}
+	m, err := moveBack(old, reverted)
+	if err != nil {
+		return err.Error()
+	}
+	if _, rewrites, err := foresee(back, &moved, old, m, p.Patch, expected, reverted.Document); err == nil {
+		back.rewritten(&moved, rewrites)
+	}
+	return firstBlock(back.Findings).Message
 }
 
 var errBlocked = errors.New("blocked")
 
-// foresee fills in what the cluster has after the move: wanted, and what Rancher rewrites by itself. Anything else is a
-// finding, and the error is errBlocked then.
-func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *move, patch rkeconfig.Patch, doc, wanted rkeconfig.Document) ([]rancher.Rewrite, error) {
-	foreseen, err := to.Move(cl, m.config.Map())
+// foresee fills in what the cluster has after the move, and gives all of it, with what of that Rancher rewrites by itself
+// whenever the cluster is updated. Where anything else than wanted would come of it, there is a finding, and the error is
+// errBlocked.
+func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *move, patch rkeconfig.Patch, doc, wanted rkeconfig.Document) (rancher.Move, []rancher.Rewrite, error) {
+	foreseen, err := to.Move(cl, m.config.Map(), m.replace)
 	if errors.Is(err, rancher.ErrAnswer) {
 		out.block(templateAnswers, err.Error())
-		return nil, errBlocked
+		return foreseen, nil, errBlocked
 	}
-	var data rkeconfig.Document
+	var data, updated rkeconfig.Document
+	var rewrites []rancher.Rewrite
 	var beside []string
 	if err == nil {
 		data, err = rkeconfig.NewDocument(foreseen.Config)
 	}
 	if err == nil {
-		beside, err = differing(foreseen.Before, foreseen.After)
+		updated, rewrites, err = afterUpdate(cl, wanted)
+	}
+	if err == nil {
+		beside, err = differingBeside(foreseen)
 	}
 	if err != nil {
 		out.block(templateDiffers, err.Error())
-		return nil, errBlocked
+		return foreseen, nil, errBlocked
 	}
 	if m.expected = data; !m.replace {
 		m.expected = rkeconfig.Overlay(doc, data)
 	}
+	// What is as an update of the cluster itself would leave it is Rancher's own doing.
+	off := rkeconfig.Compare(updated, m.expected)
 	var own, other []string
 	for _, c := range rkeconfig.Compare(wanted, m.expected) {
 		switch {
@@ -205,9 +252,7 @@ func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *mov
 			own = append(own, c.Path)
 		case c.Path == strategy:
 			out.Findings = append(out.Findings, templateStrategy)
-		case !slices.ContainsFunc(foreseen.Rewrites, func(r rancher.Rewrite) bool {
-			return c.Path == r.Path || strings.HasPrefix(c.Path, r.Path+".")
-		}):
+		case touches(off, c.Path):
 			other = append(other, c.Path)
 		}
 	}
@@ -218,9 +263,41 @@ func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *mov
 		out.block(templateDiffers, "the cluster is not as its revision has it: the move would also change "+enumerate(other))
 	}
 	if len(own)+len(other) > 0 {
-		return nil, errBlocked
+		return foreseen, nil, errBlocked
 	}
-	return foreseen.Rewrites, nil
+	return foreseen, slices.DeleteFunc(rewrites, func(r rancher.Rewrite) bool { return touches(off, r.Path) }), nil
+}
+
+// afterUpdate gives what Rancher would make of wanted in an update of the cluster itself, and its rewrites in that. The
+// pins are none of them: no body of a move has a config to pin anything in.
+func afterUpdate(cl *rancher.Cluster, wanted rkeconfig.Document) (rkeconfig.Document, []rancher.Rewrite, error) {
+	_, stored, rewrites, err := cl.Rewrites(wanted.Map())
+	if err != nil {
+		return rkeconfig.Document{}, nil, err
+	}
+	doc, err := rkeconfig.NewDocument(stored)
+	return doc, slices.DeleteFunc(rewrites, func(r rancher.Rewrite) bool { return r.Pinned }), err
+}
+
+// differingBeside names what a move would change beside the config.
+func differingBeside(m rancher.Move) ([]string, error) {
+	var sides [2]json.RawMessage
+	for i, fields := range []map[string]json.RawMessage{m.Before, m.After} {
+		var err error
+		if sides[i], err = json.Marshal(fields); err != nil {
+			return nil, err
+		}
+	}
+	return differing(sides[0], sides[1])
+}
+
+// touches reports whether one of the changes is at path, above it or below it.
+func touches(changes []rkeconfig.Change, path string) bool {
+	below := func(path, above string) bool {
+		rest, ok := strings.CutPrefix(path, above)
+		return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	}
+	return slices.ContainsFunc(changes, func(c rkeconfig.Change) bool { return below(c.Path, path) || below(path, c.Path) })
 }
 
 // strategy is the one path of a cluster's config that Rancher's own controller keeps, by whether the cluster has an
@@ -258,15 +335,17 @@ func (v *templateView) freeName(name string) string {
 }
 
 // findRevision looks for the revision that m is to be moved to: one that this program made from m.of with that config,
-// that is enabled and that nobody has given passwords of its own. Nil when there is none.
+// that is enabled and that nobody has given passwords which m.of has no place for. Nil when there is none.
 func findRevision(all map[string]*rancher.Revision, m *move) (*rancher.Revision, error) {
 	config, err := json.Marshal(m.config)
 	if err != nil {
 		return nil, err
 	}
+	usual := slices.Concat(m.of.Secrets, rancher.Implied(config))
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		r := all[id]
-		if !r.Enabled || r.Labels[basedOn] != shortID(m.of.ID) || len(r.Secrets) > 0 {
+		foreign := slices.ContainsFunc(r.Secrets, func(field string) bool { return !slices.Contains(usual, field) })
+		if !r.Enabled || r.Annotations[basedOn] != m.of.ID || foreign {
 			continue
 		}
 		if same, err := r.Copied(m.of, config, differing); err == nil && same {
@@ -275,6 +354,3 @@ func findRevision(all map[string]*rancher.Revision, m *move) (*rancher.Revision,
 	}
 	return nil, nil
 }
-
-// shortID is what of an id can be a label's value: ctr-abc12 of cattle-global-data:ctr-abc12.
-func shortID(id string) string { return id[strings.LastIndex(id, ":")+1:] }

@@ -95,9 +95,9 @@ func TestApplyMovesTheClustersOfATemplate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if made.Name != "r1-rkepatch" || !made.Enabled || made.Labels[basedOn] != "ctr-std01" || made.Annotations[madeBy] != r.run.ID ||
+	if made.Name != "r1-rkepatch" || !made.Enabled || made.Annotations[basedOn] != stdR1 || made.Annotations[madeBy] != r.run.ID ||
 		made.Annotations[description] != "as revision r1, with the kubelet's image-credential-provider-bin-dir and image-credential-provider-config; made by rkepatch" {
-		t.Errorf("made %+v, %v, %v", made.Name, made.Labels, made.Annotations)
+		t.Errorf("made %+v, %v", made.Name, made.Annotations)
 	}
 	if p := r.planOf("c-one", ActionNone); p.Template.RevisionName != "r1-rkepatch" {
 		t.Errorf("planned again: %+v", p.Template)
@@ -129,7 +129,7 @@ func TestLaterRunFindsTheRevision(t *testing.T) {
 		{"with other questions", func(m map[string]any) {
 			m["questions"] = []any{map[string]any{"variable": "dockerRootDir", "default": "/var/lib/docker", "type": "string"}}
 		}},
-		{"without the label", func(m map[string]any) { m["labels"] = map[string]any{} }},
+		{"without the annotation", func(m map[string]any) { m["annotations"] = map[string]any{} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newTemplateRig(t)

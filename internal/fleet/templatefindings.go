@@ -2,7 +2,11 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"rkepatch/rancher"
+	"rkepatch/rkeconfig"
 )
 
 // templateRules are about clusters that are made from an RKE template.
@@ -15,8 +19,8 @@ var templateRules = []rule{
 		"use the token of an owner of the template or of an administrator", templateNotPermitted},
 	{"template-revision-disabled", Warn, "the revision that the cluster comes from is disabled: a rollback could not move it back",
 		"enable the revision in Rancher before the change, or be ready to do so", templateRevisionDisabled},
-	{"template-passwords", Warn, "the revision has passwords that Rancher does not show, so that the new revision lacks them: the cluster keeps its own, new clusters made from the new revision would have none",
-		"enter them in the new revision in Rancher before a new cluster is made from it", templatePasswords},
+	{"template-passwords", Warn, "the revision may have passwords, which Rancher does not show, so that the new revision would lack them: the cluster keeps its own, new clusters made from the new revision would have none",
+		"if it has, enter them in the new revision in Rancher before a new cluster is made from it", templatePasswords},
 	{"template-enforced", Warn, "Rancher allows clusters without a template to administrators only: it refuses the update from anybody else",
 		"use the token of an administrator", templateEnforced},
 }
@@ -32,14 +36,51 @@ var (
 	templateStrategy = Finding{Code: "template-strategy", Severity: Warn,
 		Message: "the old revision has another authentication.strategy than the cluster: Rancher's own controller puts that of the cluster back within seconds, and the API servers may restart for it",
 		Todo:    "nothing, or set the strategy in the revision as the cluster has it"}
+	templateOneWay = Finding{Code: "template-one-way", Severity: Warn,
+		Message: "once the cluster has left its present revision, a rollback could not move it back there: that would change more than the patch",
+		Todo:    "save the cluster once in Rancher with its present revision, which brings the two together, and look at what that changes; or be ready to move it back in the Rancher UI, which makes those changes"}
+	templateBehind = Finding{Code: "template-behind", Severity: Warn,
+		Message: "the cluster holds the change, and the revision of the RKE template that it comes from does not: the next time that the cluster is saved in Rancher, the change is gone",
+		Todo:    "make a revision of the template with the kubelet's settings in it, and move the cluster there"}
 	templateNoWayBack = Finding{Code: "template-no-way-back", Severity: Block,
 		Message: "the cluster cannot be moved back to the revision that it was made from: that is gone or disabled, or the cluster was moved again since",
 		Todo:    "enable the revision in Rancher, or move the cluster by hand"}
 )
 
-func (out *ClusterPlan) block(f Finding, message string) {
+func (out *ClusterPlan) block(f Finding, message string) { out.find(f, message) }
+
+// find adds a finding with a message for this cluster.
+func (out *ClusterPlan) find(f Finding, message string) {
 	f.Message = message
 	out.Findings = append(out.Findings, f)
+}
+
+// firstBlock gives the first finding that blocks, the zero Finding when none does.
+func firstBlock(findings []Finding) Finding {
+	i := slices.IndexFunc(findings, func(f Finding) bool { return f.Severity == Block })
+	if i < 0 {
+		return Finding{}
+	}
+	return findings[i]
+}
+
+// behind says that a cluster which holds the patch would lose it, as its revision does not hold it.
+func (p *Planner) behind(out *ClusterPlan, cl *rancher.Cluster, view *templateView, patch rkeconfig.Patch) {
+	if view == nil || view.err != nil || view.revision(cl) == nil || view.revision(cl).Config == nil {
+		return
+	}
+	r := view.revision(cl)
+	config, err := rkeconfig.ParseDocument(r.Config)
+	if err != nil {
+		return
+	}
+	saved, err := r.Move(cl, config.Map(), false)
+	if err != nil {
+		return // what a save would make of it is not known
+	}
+	if config, err = rkeconfig.NewDocument(saved.Config); err == nil && rkeconfig.Merge(config, patch, p.mergeOptions(cl)).State != rkeconfig.Patched {
+		out.find(templateBehind, fmt.Sprintf("the cluster holds the change, and revision %s that it comes from does not: the next time that the cluster is saved in Rancher, the change is gone", r.Name))
+	}
 }
 
 func templateCluster(s *subject) string {
@@ -89,7 +130,7 @@ func templatePasswords(s *subject) string {
 	if r == nil || len(r.Secrets) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("revision %s has passwords that a copy of it lacks (%s): this cluster keeps its own, a new cluster made from the new revision would have none", r.Name, strings.Join(r.Secrets, ", "))
+	return fmt.Sprintf("revision %s may have passwords that a copy of it would lack (%s): this cluster keeps its own, a new cluster made from the new revision would have none", r.Name, strings.Join(r.Secrets, ", "))
 }
 
 func templateEnforced(s *subject) string {

@@ -55,6 +55,8 @@ var places = map[string]place{
 	"template-no-way-back":       {checkTemplate, NotReady, true}, // of rollbacks only
 	"template-revision-disabled": {checkTemplate, Ready, false},
 	"template-passwords":         {checkTemplate, Ready, false},
+	"template-one-way":           {checkTemplate, Ready, false},
+	"template-behind":            {checkTemplate, NotReady, false}, // the upgrade saves the cluster
 	"template-enforced":          {checkTemplate, Ready, false},
 	"template-revision-empty":    {checkTemplate, NotReady, false},
 
