@@ -232,7 +232,8 @@ func Implied(config json.RawMessage) []string {
 }
 
 // Copied reports whether r is of with config in place of its own, whatever the two are called: same template, same
-// questions, and all else that clusters get from it, but for the white space that Rancher takes off. differ compares.
+// questions, and all else that clusters get from it, but for the white space that Rancher takes off. config is as it
+// stands in a revision, see Trimmed. differ compares.
 func (r *Revision) Copied(of *Revision, config json.RawMessage, differ Differ) (bool, error) {
 	if r.TemplateID != of.TemplateID || r.Config == nil {
 		return false, nil
@@ -250,14 +251,7 @@ func (r *Revision) Copied(of *Revision, config json.RawMessage, differ Differ) (
 			return false, err
 		}
 	}
-	configs := [2]json.RawMessage{}
-	for i, raw := range []json.RawMessage{config, r.Config} {
-		var err error
-		if configs[i], err = trimmedJSON(raw); err != nil {
-			return false, err
-		}
-	}
-	for _, pair := range [][2]json.RawMessage{sides, configs} {
+	for _, pair := range [][2]json.RawMessage{sides, {config, r.Config}} {
 		paths, err := differ(pair[0], pair[1])
 		if err != nil || len(paths) > 0 {
 			return false, err

@@ -217,7 +217,7 @@ func (r *Reverter) planMoveBack(out *ClusterPlan, cl *rancher.Cluster, old *ranc
 		out.block(templateDiffers, err.Error())
 		return
 	}
-	_, rewrites, err := foresee(out, cl, old, m, r.Planner.Patch, doc, reverted.Document)
+	rewrites, err := foresee(out, cl, old, m, r.Planner.Patch, doc, reverted.Document)
 	if err != nil {
 		return
 	}

@@ -177,7 +177,7 @@ func (p *Planner) planMove(out *ClusterPlan, cl *rancher.Cluster, view *template
 	if out.Template.NextName = m.name; m.to != nil {
 		out.Template.Next, out.Template.NextName = m.to.ID, m.to.Name
 	}
-	there, rewrites, err := foresee(out, cl, revision, m, patch, doc, merged.Document)
+	rewrites, err := foresee(out, cl, revision, m, patch, doc, merged.Document)
 	if err != nil {
 		return
 	}
@@ -186,17 +186,16 @@ func (p *Planner) planMove(out *ClusterPlan, cl *rancher.Cluster, view *template
 	if blocked(out.Findings) {
 		return
 	}
-	if why := p.noReturn(cl, revision, there, m.expected, doc); why != "" {
+	if why := p.noReturn(cl, revision, m.expected, doc); why != "" {
 		out.find(templateOneWay, fmt.Sprintf("a rollback could not move the cluster back to revision %s: %s", revision.Name, why))
 	}
 	out.Action, out.Changes, out.Rewrites, out.wanted, out.move = ActionPatch, rkeconfig.MaskChanges(merged.Changes), rewrites, merged.Document, m
 }
 
 // noReturn says why a cluster that was moved away from old could not be moved back; "" when it could. After the move its
-// config is expected, and what is beside it as there has it.
-func (p *Planner) noReturn(cl *rancher.Cluster, old *rancher.Revision, there rancher.Move, expected, before rkeconfig.Document) string {
+// config is expected; what is beside it is as before, or the move would be blocked.
+func (p *Planner) noReturn(cl *rancher.Cluster, old *rancher.Revision, expected, before rkeconfig.Document) string {
 	moved := *cl
-	moved.Base = there.After
 	var err error
 	if moved.Config, err = json.Marshal(expected); err != nil {
 		return err.Error()
@@ -207,7 +206,7 @@ func (p *Planner) noReturn(cl *rancher.Cluster, old *rancher.Revision, there ran
 	if err != nil {
 		return err.Error()
 	}
-	if _, rewrites, err := foresee(back, &moved, old, m, p.Patch, expected, reverted.Document); err == nil {
+	if rewrites, err := foresee(back, &moved, old, m, p.Patch, expected, reverted.Document); err == nil {
 		back.rewritten(&moved, rewrites)
 	}
 	return firstBlock(back.Findings).Message
@@ -215,14 +214,13 @@ func (p *Planner) noReturn(cl *rancher.Cluster, old *rancher.Revision, there ran
 
 var errBlocked = errors.New("blocked")
 
-// foresee fills in what the cluster has after the move, and gives all of it, with what of that Rancher rewrites by itself
-// whenever the cluster is updated. Where anything else than wanted would come of it, there is a finding, and the error is
-// errBlocked.
-func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *move, patch rkeconfig.Patch, doc, wanted rkeconfig.Document) (rancher.Move, []rancher.Rewrite, error) {
+// foresee fills in what the cluster has after the move, and gives what of that Rancher rewrites by itself whenever the
+// cluster is updated. Where anything else than wanted would come of it, there is a finding, and the error is errBlocked.
+func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *move, patch rkeconfig.Patch, doc, wanted rkeconfig.Document) ([]rancher.Rewrite, error) {
 	foreseen, err := to.Move(cl, m.config.Map(), m.replace)
 	if errors.Is(err, rancher.ErrAnswer) {
 		out.block(templateAnswers, err.Error())
-		return foreseen, nil, errBlocked
+		return nil, errBlocked
 	}
 	var data, updated rkeconfig.Document
 	var rewrites []rancher.Rewrite
@@ -238,7 +236,7 @@ func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *mov
 	}
 	if err != nil {
 		out.block(templateDiffers, err.Error())
-		return foreseen, nil, errBlocked
+		return nil, errBlocked
 	}
 	if m.expected = data; !m.replace {
 		m.expected = rkeconfig.Overlay(doc, data)
@@ -263,9 +261,9 @@ func foresee(out *ClusterPlan, cl *rancher.Cluster, to *rancher.Revision, m *mov
 		out.block(templateDiffers, "the cluster is not as its revision has it: the move would also change "+enumerate(other))
 	}
 	if len(own)+len(other) > 0 {
-		return foreseen, nil, errBlocked
+		return nil, errBlocked
 	}
-	return foreseen, slices.DeleteFunc(rewrites, func(r rancher.Rewrite) bool { return touches(off, r.Path) }), nil
+	return slices.DeleteFunc(rewrites, func(r rancher.Rewrite) bool { return touches(off, r.Path) }), nil
 }
 
 // afterUpdate gives what Rancher would make of wanted in an update of the cluster itself, and its rewrites in that. The
