@@ -393,7 +393,7 @@ func templateTested(code string) bool {
 			return true
 		}
 	}
-	return code == templateNoWayBack.Code || code == templateStrategy.Code || code == "template-enforced"
+	return slices.Contains([]string{templateNoWayBack.Code, templateStrategy.Code, templateOneWay.Code, templateBehind.Code}, code) || code == "template-enforced"
 }
 
 // A code without a case is one that nobody has ever seen.
