@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"rkepatch/fixtures/simrancher"
+	"rkepatch/internal/fleet"
 )
 
 // completes gives the words that are suggested behind what was typed.
@@ -130,6 +131,59 @@ func TestCompletionOfFlagsAndServers(t *testing.T) {
 	a := &app{streams: Streams{Getenv: func(k string) string { return env[k] }}}
 	if got := a.serverNames(); !slices.Equal(got, []string{"prod"}) {
 		t.Errorf("servers %q", got)
+	}
+}
+
+// What may stand behind what was typed, whatever the shell.
+func TestCompletionWords(t *testing.T) {
+	p := newPerson(t)
+	run, err := fleet.NewRun(filepath.Join(p.state, "rkepatch"), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	for _, err := range []error{
+		run.Begin(fleet.Head{Kind: kindApply, Server: p.url}, nil),
+		run.Note(fleet.Entry{Event: fleet.EventPut, Cluster: "c-prod1", Name: "prod-eu"}),
+		run.Note(fleet.Entry{Event: fleet.EventPut, Cluster: "c-prod2", Name: "prod us"}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		typed string
+		want  []string
+	}{
+		{"pl", []string{"plan"}},
+		{"plan -o ", []string{"text", "json"}},
+		{"plan --detailed", []string{"--detailed-exitcode"}},
+		{"plan --provider-api v1al", []string{"v1alpha1"}},
+		{"plan --exclude arc", []string{"archive"}},
+		{"plan payments pay", nil},  // stands there already
+		{"plan payments --ou", nil}, // would be refused
+		{"apply --plan ", []string{":files"}},
+		{"apply --bin-dir ", nil}, // lies on the nodes
+		{"apply --order la", []string{":nospace", "label:"}},
+		{"apply --resume ", []string{run.ID, "auto"}},
+		{"rollback ", []string{run.ID}},
+		{"rollback " + run.ID + " ", []string{"prod-eu"}},
+		{"runs ", []string{"show"}},
+		{"runs show ", []string{run.ID}},
+		{"runs show x ", nil},
+		{"nodes ", []string{"check", "install", "script"}},
+		{"completion f", []string{"fish"}},
+		{"file ", []string{":files"}},
+		{"file x ", nil},
+	} {
+		words := strings.Split(tt.typed, " ")
+		got := p.completes(t, words[len(words)-1], words[:len(words)-1]...)
+		if tt.typed == "nodes " {
+			got = slices.DeleteFunc(got, func(word string) bool { return !slices.Contains(tt.want, word) }) // there may be more
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%q: %q, want %q", tt.typed, got, tt.want)
+		}
 	}
 }
 
