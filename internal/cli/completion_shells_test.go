@@ -68,7 +68,7 @@ func newBench(t *testing.T) bench {
 		}
 	}
 	return bench{dir, []string{
-		"PATH=" + filepath.Join(dir, "bin") + ":/usr/bin:/bin", "HOME=" + dir, "XDG_STATE_HOME=" + filepath.Join(dir, "state"), "TERM=dumb", "LC_ALL=C.UTF-8",
+		quickEnd, "PATH=" + filepath.Join(dir, "bin") + ":/usr/bin:/bin", "HOME=" + dir, "XDG_STATE_HOME=" + filepath.Join(dir, "state"), "TERM=dumb", "LC_ALL=C.UTF-8",
 		"RANCHER_URL=" + server.URL, "RANCHER_TOKEN_KEY=" + simrancher.AdminToken,
 	}, run.ID}
 }

@@ -152,7 +152,7 @@ func newExample(t *testing.T) *example {
 		}
 	}
 	e.env = []string{
-		"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + e.dir, "XDG_STATE_HOME=" + e.dir,
+		quickEnd, "PATH=" + bin + ":/usr/bin:/bin", "HOME=" + e.dir, "XDG_STATE_HOME=" + e.dir,
 		"RANCHER_URL=" + server.URL, "RANCHER_TOKEN_KEY=" + simrancher.AdminToken,
 	}
 	return e

@@ -139,7 +139,7 @@ func (a *accident) killed(b blow, args ...string) bool {
 	token := a.begin(b, kill)
 	cmd = exec.Command(os.Args[0], args...)
 	cmd.Args[0] = "rkepatch" // by which the test binary knows what it is to be
-	cmd.Env = []string{"RANCHER_URL=" + a.url, "RANCHER_TOKEN_KEY=" + token, "HOME=" + a.state, "XDG_STATE_HOME=" + a.state, "GOMAXPROCS=2"}
+	cmd.Env = []string{quickEnd, "RANCHER_URL=" + a.url, "RANCHER_TOKEN_KEY=" + token, "HOME=" + a.state, "XDG_STATE_HOME=" + a.state, "GOMAXPROCS=2"}
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
 		a.t.Fatal(err)
