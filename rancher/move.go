@@ -200,6 +200,13 @@ func (c *Client) MoveToRevision(ctx context.Context, cl *Cluster, revision strin
 	if err != nil {
 		return nil, err
 	}
+	now, err := encode(before[configField])
+	if err != nil {
+		return nil, put.cannotEncode(err)
+	}
+	if paths, err := differ(cl.Config, now); err != nil || len(paths) > 0 || before["clusterTemplateRevisionId"] != *cl.TemplateRevisionID {
+		return nil, put.fail(ErrNotUpdatable, "it was changed or moved in this very moment", "plan again")
+	}
 	body := moveBody{Name: cl.Name, Revision: revision, Description: cl.Description, Annotations: cl.echoedAnnotations()}
 	if len(cl.Answers) > 0 {
 		body.Answers = before["answers"]

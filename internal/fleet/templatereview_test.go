@@ -332,6 +332,21 @@ func TestRevisionKeptOtherwiseIsDisabled(t *testing.T) {
 	}
 }
 
+// Somebody moves or edits the cluster while its revision is made: nothing of his is overwritten.
+func TestMovedWhileTheRevisionIsMade(t *testing.T) {
+	for name, edit := range map[string]func(cluster map[string]any){
+		"moved":  func(m map[string]any) { m["clusterTemplateRevisionId"] = stdR2 },
+		"edited": func(m map[string]any) { put(m, "7", rkeConfig, "upgradeStrategy", "maxUnavailableWorker") },
+	} {
+		r := newTemplateRig(t)
+		p := r.planOf("c-one", ActionPatch)
+		r.sim.Inject(simrancher.Fault{Method: http.MethodPost, Path: "/v3/clusterTemplateRevisions", Count: 1, Before: func() { r.sim.Edit("c-one", edit) }})
+		if o := r.applyOne(p); o.Status != StatusFailed || o.Stored || !strings.Contains(o.Message, "in this very moment") || r.count(http.MethodPut, "/v3/clusters/c-one", "") != 0 {
+			t.Errorf("%s: %s", name, o)
+		}
+	}
+}
+
 // Where Rancher itself says that it failed, nobody waits for what may still come.
 func TestWaitingOnlyForAnswersThatMayCome(t *testing.T) {
 	for status, waits := range map[int]bool{500: false, 409: false, 502: true, 504: true} {
