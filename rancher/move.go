@@ -225,16 +225,9 @@ func (c *Client) MoveToRevision(ctx context.Context, cl *Cluster, revision strin
 	if err != nil {
 		return nil, put.cannotEncode(err)
 	}
-	stored, err := c.put(ctx, put)
+	stored, paths, err := c.putAndCompare(ctx, put, cl.ID, intent, differ)
 	if err != nil {
-		return nil, err
-	}
-	if stored.ID != cl.ID || stored.Config == nil {
-		return nil, put.unknown(put.fail(ErrBadAnswer, "the answer does not show the cluster's config", ""))
-	}
-	paths, err := differ(intent, stored.Config)
-	if err != nil {
-		return stored, put.unknown(fmt.Errorf("comparing the stored config: %w", err))
+		return stored, err
 	}
 	if !stored.On(revision) {
 		paths = append(paths, "clusterTemplateRevisionId")
@@ -243,7 +236,7 @@ func (c *Client) MoveToRevision(ctx context.Context, cl *Cluster, revision strin
 	if err != nil {
 		return stored, put.unknown(err)
 	}
-	moved, err := besideRevision(before).Moved(besideRevision(after), differ)
+	moved, err := Others{before}.BesideRevision().Moved(Others{after}.BesideRevision(), differ)
 	if err != nil {
 		return stored, put.unknown(err)
 	}
@@ -253,9 +246,9 @@ func (c *Client) MoveToRevision(ctx context.Context, cl *Cluster, revision strin
 	return stored, nil
 }
 
-// besideRevision leaves out what a move is about: the revision, and the answers, which gain the defaults.
-func besideRevision(fields map[string]any) Others {
-	fields = maps.Clone(fields)
+// BesideRevision leaves out what a move is about: the revision, and the answers, which gain the defaults.
+func (o Others) BesideRevision() Others {
+	fields := maps.Clone(o.fields)
 	delete(fields, "clusterTemplateRevisionId")
 	delete(fields, "answers")
 	return Others{fields}

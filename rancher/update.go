@@ -75,21 +75,25 @@ func (c *Client) update(ctx context.Context, put call, cl *Cluster, config map[s
 		return nil, put.cannotEncode(err)
 	}
 
-	stored, err := c.put(ctx, put)
-	if err != nil {
-		return nil, err
+	stored, paths, err := c.putAndCompare(ctx, put, cl.ID, intent, differ)
+	if err == nil && len(paths) > 0 {
+		err = &NotStoredError{Cluster: cl.ID, Paths: paths}
 	}
-	if stored.ID != cl.ID || stored.Config == nil {
-		return nil, put.unknown(put.fail(ErrBadAnswer, "the answer does not show the cluster's config", ""))
+	return stored, err
+}
+
+// putAndCompare sends an update of a cluster and gives the paths at which the stored config is not the intended one.
+func (c *Client) putAndCompare(ctx context.Context, put call, id string, intent json.RawMessage, differ Differ) (stored *Cluster, paths []string, err error) {
+	if stored, err = c.put(ctx, put); err != nil {
+		return nil, nil, err
 	}
-	paths, err := differ(intent, stored.Config)
-	if err != nil {
-		return stored, put.unknown(fmt.Errorf("comparing the stored config: %w", err))
+	if stored.ID != id || stored.Config == nil {
+		return nil, nil, put.unknown(put.fail(ErrBadAnswer, "the answer does not show the cluster's config", ""))
 	}
-	if len(paths) > 0 {
-		return stored, &NotStoredError{Cluster: cl.ID, Paths: paths}
+	if paths, err = differ(intent, stored.Config); err != nil {
+		return stored, nil, put.unknown(fmt.Errorf("comparing the stored config: %w", err))
 	}
-	return stored, nil
+	return stored, paths, nil
 }
 
 // put sends an update and reads the stored cluster.

@@ -156,12 +156,20 @@ func (a *Applier) carryMove(ctx context.Context, cl *rancher.Cluster, m *move) (
 	if err != nil {
 		return nil, err
 	}
+	others, err := a.Planner.Rancher.Others(ctx, cl.ID)
+	if err != nil {
+		return nil, err
+	}
 	stored, err := a.Planner.Rancher.MoveToRevision(context.WithoutCancel(ctx), cl, m.to.ID, m.expected.Map(), differingMoved, m.replace)
 	if !errors.Is(err, rancher.ErrUnknownOutcome) {
 		return stored, err
 	}
 	a.say(cl.ID, cl.Name, "no usable answer, reading the cluster again")
-	return a.find(ctx, cl, intent, m.to.ID, err)
+	now, err := a.find(ctx, cl, intent, m.to.ID, err)
+	if err != nil {
+		return nil, err
+	}
+	return now, a.othersStayed(ctx, cl.ID, others.BesideRevision(), rancher.Others.BesideRevision)
 }
 
 // differingMoved is differing for moves: the strategy does not stay as a revision has it.

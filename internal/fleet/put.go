@@ -59,18 +59,24 @@ func (a *Applier) put(ctx context.Context, cl *rancher.Cluster, p *ClusterPlan) 
 	if err != nil || !p.emptied {
 		return now, err
 	}
-	after, err := a.Planner.Rancher.Others(whole, cl.ID)
+	return now, a.othersStayed(ctx, cl.ID, others, func(o rancher.Others) rancher.Others { return o })
+}
+
+// othersStayed reads what a cluster has beside its config after an update whose answer was lost, and compares the part
+// that is to be as before.
+func (a *Applier) othersStayed(ctx context.Context, id string, before rancher.Others, part func(rancher.Others) rancher.Others) error {
+	after, err := a.Planner.Rancher.Others(context.WithoutCancel(ctx), id)
 	if err != nil {
-		return nil, fmt.Errorf("%w: whether anything beside the config has moved: %w", rancher.ErrUnknownOutcome, err)
+		return fmt.Errorf("%w: whether anything beside the config has moved: %w", rancher.ErrUnknownOutcome, err)
 	}
-	moved, err := others.Moved(after, differing)
+	moved, err := before.Moved(part(after), differing)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", rancher.ErrUnknownOutcome, err)
+		return fmt.Errorf("%w: %w", rancher.ErrUnknownOutcome, err)
 	}
 	if len(moved) > 0 {
-		return nil, &rancher.NotStoredError{Cluster: cl.ID, Paths: moved}
+		return &rancher.NotStoredError{Cluster: id, Paths: moved}
 	}
-	return now, nil
+	return nil
 }
 
 // find looks for what came of a PUT that failed with unknown. revision is where the cluster was to be moved, "" for

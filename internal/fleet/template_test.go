@@ -443,3 +443,15 @@ func changedPaths(before, after object) []string {
 	}
 	return out
 }
+
+// What somebody edits beside the config while the answer gets lost is no part of the move, and is said.
+func TestLostMoveBesideTheConfig(t *testing.T) {
+	r := newTemplateRig(t)
+	p := r.planOf("c-one", ActionPatch)
+	r.sim.Inject(simrancher.Fault{Method: http.MethodPut, Path: "/v3/clusters/c-one", Count: 1, AfterStore: true, Status: 502, Before: func() {
+		r.sim.Edit("c-one", func(m map[string]any) { m["labels"] = map[string]any{"env": "moved"} })
+	}})
+	if o := r.applyOne(p); o.Status != StatusFailed || !o.Stored || !strings.Contains(o.Message, "labels") {
+		t.Error(o)
+	}
+}
