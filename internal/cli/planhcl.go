@@ -29,8 +29,8 @@ func (a *app) hclSink() planSink {
 			fmt.Fprint(a.streams.Out, head)
 			head = ""
 			what := fmt.Sprintf("cluster %s, %s", report.Clean(p.Name), report.Clean(p.ID))
-			doc, ok := p.Result()
-			if !ok {
+			_, doc, ok := p.Kept()
+			if !ok || p.Action == fleet.ActionBlocked {
 				fmt.Fprintf(a.streams.Out, "\n# %s: blocked, so there is nothing to add; rkepatch plan says why\n", what)
 				return a.written()
 			}

@@ -67,12 +67,6 @@ type ClusterPlan struct {
 	patch   rkeconfig.Patch    // that was merged
 }
 
-// Result gives the config that the cluster has when the plan is carried out, or
-// has already; false for a blocked one. The Planner must keep the clusters.
-func (p *ClusterPlan) Result() (rkeconfig.Document, bool) {
-	return p.result, p.Action != ActionBlocked
-}
-
 // Worst gives the most severe finding, if there is one.
 func (p *ClusterPlan) Worst() (Finding, bool) { return worst(p.Findings) }
 
@@ -112,7 +106,7 @@ type Planner struct {
 	// reads none, and what only they would show is unknown.
 	ReadScript func(ctx context.Context, url string) ([]byte, error)
 
-	// KeepClusters makes the plans hold what NodeLook.Visit and Result need.
+	// KeepClusters makes the plans hold what NodeLook.Visit and Kept need.
 	KeepClusters bool
 
 	// Visible is, once Plan has ended, how many RKE1 clusters the token can see.
@@ -131,8 +125,7 @@ type Planner struct {
 // cluster list, the pages of the nodes that are not active, those of the node
 // pools and, where there are any, of the node templates, two or three settings,
 // three per RKE template; none per cluster. It ends with an error that wraps
-// ErrSelection, ErrUnknownCluster
-// or one of rancher's.
+// ErrSelection, ErrUnknownCluster or one of rancher's.
 func (p *Planner) Plan(ctx context.Context, sel Selection) iter.Seq2[*ClusterPlan, error] {
 	return func(yield func(*ClusterPlan, error) bool) {
 		if err := p.plan(ctx, sel, yield); err != nil {
